@@ -1,0 +1,247 @@
+"""What every service is made of: `build_house` gathers the foundation, `create_app` makes the FastAPI app.
+
+Around the app stands one plain ASGI layer (`_Frame`): correlation id, deadline, body limit and metrics. It
+is not a `BaseHTTPMiddleware`, because streams must pass through it untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config import deadline, problems
+from config.auth import Authority, Caller
+from config.clients import CORRELATION_HEADER, Clients
+from config.clock import Clock, SystemClock
+from config.contracts.health import Health, Readiness
+from config.db import Database, prepare_runtime_folder
+from config.errors import TooLarge
+from config.events import Journal
+from config.idempotency import Idempotency
+from config.logs import correlation_id
+from config.metrics import CONTENT_TYPE, Metrics
+from config.services import Service, service_named
+from config.settings import Settings
+from config.work import WorkMeter
+
+VERSION = "0.1.0"
+Running = Callable[[], AbstractAsyncContextManager[object]]
+Check = Callable[[], object]
+_log = logging.getLogger(__name__)
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_DEFAULT_BODY_MB = 16
+
+
+@dataclass(slots=True)
+class House:
+    """The foundation as one service holds it."""
+
+    service: Service
+    settings: Settings
+    clock: Clock
+    db: Database
+    auth: Authority
+    journal: Journal
+    clients: Clients
+    idempotency: Idempotency
+    metrics: Metrics
+    work: WorkMeter
+    is_ready: bool = field(default=False)
+
+    @property
+    def caller(self) -> Caller:
+        """This service itself, when it acts on nobody's behalf."""
+        return Caller.of_service(self.service.name)
+
+
+def build_house(
+    name: str,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> House:
+    """Gather the foundation for the service `name`. `clock` and `transport` are the seams of tests."""
+    clock = clock or SystemClock()
+    prepare_runtime_folder(settings.runtime_path)
+    database = Database(settings.resolved_database_url)
+    authority = Authority(settings, database, clock, name)
+    return House(
+        service=service_named(name),
+        settings=settings,
+        clock=clock,
+        db=database,
+        auth=authority,
+        journal=Journal(database, name, clock),
+        clients=Clients(settings, authority, name, clock, transport),
+        idempotency=Idempotency(database, clock),
+        metrics=Metrics(name),
+        work=WorkMeter(),
+    )
+
+
+def create_app(
+    house: House,
+    routers: Sequence[APIRouter],
+    *,
+    run: Sequence[Running] = (),
+    checks: Mapping[str, Check] | None = None,
+    max_body_mb: int = _DEFAULT_BODY_MB,
+) -> FastAPI:
+    """The app of one service: its routers, plus /health, /ready and /metrics.
+
+    `run` are entered in order when the service starts and left in reverse when it stops. `checks` name
+    what /health shows beside the work in progress; a check answers from memory and calls nobody, and a
+    value of False makes the service `degraded`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(house.db.close)
+            stack.push_async_callback(house.clients.close)
+            for running in run:
+                await stack.enter_async_context(running())
+            house.is_ready = True
+            try:
+                yield
+            finally:
+                house.is_ready = False
+
+    service = house.service
+    app = FastAPI(title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan)
+    app.state.house = house
+    problems.install(app)
+    app.include_router(_vital_signs(house, checks or {}))
+    for router in routers:
+        app.include_router(router)
+    app.add_middleware(_Frame, house=house, max_body_bytes=max_body_mb * 2**20)
+    return app
+
+
+def every(seconds: float, flow: Callable[[], Awaitable[None]], *, name: str) -> Running:
+    """Run `flow` now and then every `seconds` while the service lives; a failed tick is logged, not fatal."""
+
+    async def loop() -> None:
+        while True:
+            try:
+                await flow()
+            except Exception:  # border: a periodic loop outlives its ticks
+                _log.exception("periodic flow %s failed", name)
+            await asyncio.sleep(seconds)
+
+    return lambda: task(loop(), name=name)
+
+
+@asynccontextmanager
+async def task(coroutine: Awaitable[None], *, name: str) -> AsyncIterator[None]:
+    """Run a coroutine beside the block; cancelled and awaited when the block ends."""
+    running = asyncio.ensure_future(coroutine)
+    if isinstance(running, asyncio.Task):
+        running.set_name(name)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def _vital_signs(house: House, checks: Mapping[str, Check]) -> APIRouter:
+    router = APIRouter(tags=["vital signs"])
+    name, started = house.service.name, house.clock.monotonic()
+
+    @router.get("/health", summary="How this service is; no calls to others")
+    async def health() -> Health:
+        found = {key: check() for key, check in checks.items()}
+        return Health(
+            status="degraded" if any(value is False for value in found.values()) else "ok",
+            module=name,
+            version=VERSION,
+            uptime_sec=round(house.clock.monotonic() - started, 3),
+            checks={"work_in_progress": house.work.in_progress, **found},
+        )
+
+    @router.get("/ready", summary="Whether this service can do its job", responses={503: {"model": Readiness}})
+    async def ready() -> JSONResponse:
+        body = Readiness(ready=house.is_ready, module=name)
+        return JSONResponse(body.model_dump(), 200 if house.is_ready else 503)
+
+    @router.get("/metrics", summary="Prometheus text", response_class=Response)
+    async def metrics() -> Response:
+        return Response(house.metrics.exposition(), media_type=CONTENT_TYPE)
+
+    return router
+
+
+class _Frame:
+    """The one ASGI layer around every service."""
+
+    def __init__(self, app: ASGIApp, house: House, max_body_bytes: int) -> None:
+        self._app = app
+        self._house = house
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(CORRELATION_HEADER, "")
+        current = given if _CORRELATION_ID.fullmatch(given) else uuid.uuid4().hex
+        correlation_id.set(current)
+        deadline.arrived(headers.get(deadline.HEADER))
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        await self._http(scope, receive, send, current.encode(), headers.get("content-length", ""))
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send, current: bytes, length: str) -> None:
+        metrics, clock = self._house.metrics, self._house.clock
+        began, status = clock.monotonic(), 499  # 499: gone before an answer began (nginx's number for it)
+        metrics.began()
+
+        async def framed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", current)]
+            await send(message)
+
+        try:
+            if length.isdigit() and int(length) > self._max_body_bytes:
+                await problems.problem_response(self._too_large(), path=scope["path"])(scope, receive, framed_send)
+            else:
+                await self._app(scope, self._bounded(receive, scope), framed_send)
+        finally:
+            metrics.ended(status, clock.monotonic() - began)
+
+    def _bounded(self, receive: Receive, scope: Scope) -> Receive:
+        """Count a body of undeclared length while it is read; over the limit it is refused."""
+        if Headers(scope=scope).get("transfer-encoding") is None:
+            return receive
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return bounded
+
+    def _too_large(self) -> TooLarge:
+        limit = self._max_body_bytes
+        return TooLarge(f"The body is over {limit // 2**20} MiB.", extra={"limit_bytes": limit})

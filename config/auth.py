@@ -1,0 +1,242 @@
+"""Who is calling, and what they may do.
+
+A person's token is `vx11_` and 43 random characters (256 bits); the house keeps only its SHA-256. The
+admin token comes from VX11_TOKEN or from a 0600 file made at first start. Services sign a JWT of
+seconds among themselves that carries the caller on whose behalf they act, so rights do not grow on the
+way. Wrong, expired and revoked tokens get the same answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import jwt
+from fastapi import Request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.datastructures import Headers
+
+from config.clock import Clock
+from config.db import Database, prepare_runtime_folder
+from config.db_schema.kernel import ApiToken
+from config.errors import AuthRequired, Forbidden, RoleRequired
+from config.settings import Settings
+
+TOKEN_PREFIX = "vx11_"
+TOKEN_HEADER = "x-vx11-token"
+_SERVICE_TOKEN_LIFE = timedelta(seconds=60)
+_SERVICE_TOKEN_REUSE_SEC = 30.0
+_KNOWN_FOR_SEC = 1.0  # how long a revoked token may still pass: the cost of not asking the database each time
+_KNOWN_MAX = 1024
+
+
+class Role(StrEnum):
+    """What kind of caller; each role may do all that the ones before it may, `system` everything."""
+
+    USER = "user"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+    SYSTEM = "system"
+
+
+class Scope(StrEnum):
+    """One right; routes name the scope they need, `_LOWEST` says which role has it."""
+
+    CHAT = "chat"
+    STATUS_READ = "status:read"
+    EVENTS_READ = "events:read"
+    MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    POWER_READ = "power:read"
+    POWER_WRITE = "power:write"
+    TOKENS_ADMIN = "tokens:admin"
+    MAINTENANCE = "maintenance"
+    FLEET = "fleet"
+
+
+_LOWEST: dict[Scope, Role] = {
+    Scope.CHAT: Role.USER,
+    Scope.STATUS_READ: Role.USER,
+    Scope.MODELS_READ: Role.USER,
+    Scope.EVENTS_READ: Role.OPERATOR,
+    Scope.MODELS_WRITE: Role.OPERATOR,
+    Scope.POWER_READ: Role.USER,
+    Scope.POWER_WRITE: Role.OPERATOR,
+    Scope.TOKENS_ADMIN: Role.ADMIN,
+    Scope.MAINTENANCE: Role.ADMIN,
+    Scope.FLEET: Role.SYSTEM,
+}
+_RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever makes a request. `token_id` names the token, never holds it; `service` is set when a
+    service passes the request on or acts for itself."""
+
+    user: str
+    role: Role
+    token_id: str
+    service: str | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether this caller's role holds `scope`."""
+        return _RANK[self.role] >= _RANK[_LOWEST[scope]]
+
+    def require(self, scope: Scope) -> None:
+        """RoleRequired unless this caller may do `scope`."""
+        if not self.may(scope):
+            raise RoleRequired(
+                f"This needs the right {scope.value!r}; the token has the role {self.role.value!r}.",
+                hint=f"Use a token of the role {_LOWEST[scope].value!r} or above.",
+            )
+
+    @classmethod
+    def of_service(cls, service: str) -> Caller:
+        """The service itself, acting on nobody's behalf."""
+        return cls(user=f"service:{service}", role=Role.SYSTEM, token_id=f"service:{service}", service=service)
+
+
+class Authority:
+    """Identifies callers for one service, and signs for that service towards its peers."""
+
+    def __init__(self, settings: Settings, database: Database, clock: Clock, service: str) -> None:
+        self._db = database
+        self._clock = clock
+        self._service = service
+        self._admin_hash = sha256_of(admin_token(settings))
+        self._key = _service_key(settings)
+        self._known: dict[str, tuple[float, Caller]] = {}
+        self._signed: dict[Caller, tuple[float, str]] = {}
+
+    def known(self, token: str) -> Caller | None:
+        """The caller behind `token` if that was settled a moment ago or needs no database; else None."""
+        digest = sha256_of(token)
+        if hmac.compare_digest(digest, self._admin_hash):
+            return Caller("admin", Role.ADMIN, "admin")
+        if token.startswith("eyJ"):  # how every JWT begins: base64url of '{"'
+            return self._service_caller(token)
+        found = self._known.get(digest)
+        return found[1] if found and found[0] > self._clock.monotonic() else None
+
+    async def identify(self, token: str | None) -> Caller:
+        """The caller behind `token`; AuthRequired without one, Forbidden for one that is not good."""
+        if not token:
+            raise AuthRequired("This call needs a token.", hint="Send it in the header X-VX11-Token.")
+        caller = self.known(token)
+        if caller is None:
+            caller = await self._db.reading(self._look_up, sha256_of(token))
+        return caller
+
+    def sign(self, caller: Caller) -> str:
+        """A token of seconds that tells a peer who this service is and for whom it acts."""
+        now = self._clock.monotonic()
+        cached = self._signed.get(caller)
+        if cached and cached[0] > now:
+            return cached[1]
+        claims = {
+            "iss": self._service,
+            "sub": caller.user,
+            "role": caller.role.value,
+            "tid": caller.token_id,
+            "exp": self._clock.now() + _SERVICE_TOKEN_LIFE,
+        }
+        token = jwt.encode(claims, self._key, algorithm="HS256")
+        _bound(self._signed)
+        self._signed[caller] = (now + _SERVICE_TOKEN_REUSE_SEC, token)
+        return token
+
+    def _service_caller(self, token: str) -> Caller:
+        try:
+            claims = jwt.decode(token, self._key, algorithms=["HS256"], options={"require": ["exp", "iss", "sub"]})
+            return Caller(claims["sub"], Role(claims["role"]), claims["tid"], service=claims["iss"])
+        except (jwt.InvalidTokenError, KeyError, ValueError):
+            raise _not_good() from None
+
+    def _look_up(self, session: Session, digest: str) -> Caller:
+        row = session.scalar(select(ApiToken).where(ApiToken.token_sha256 == digest))
+        if row is None or row.revoked_at is not None:
+            raise _not_good()
+        if row.expires_at is not None and row.expires_at <= self._clock.now():
+            raise _not_good()
+        caller = Caller(row.user, Role(row.role), row.token_id)
+        _bound(self._known)
+        self._known[digest] = (self._clock.monotonic() + _KNOWN_FOR_SEC, caller)
+        return caller
+
+
+def Requires(scope: Scope) -> Callable[[Request], Caller]:  # noqa: N802  # reads as a type in signatures
+    """A FastAPI dependency: the caller of this request, once it is known to hold `scope`."""
+
+    async def requires(request: Request) -> Caller:
+        caller = await request.app.state.house.auth.identify(token_in(request.headers))
+        caller.require(scope)
+        return caller  # type: ignore[no-any-return]
+
+    return requires  # type: ignore[return-value]  # FastAPI awaits it
+
+
+def token_in(headers: Headers) -> str | None:
+    """The token of a request: X-VX11-Token, or Authorization: Bearer."""
+    token = headers.get(TOKEN_HEADER)
+    if token:
+        return token
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    return value.strip() if kind.lower() == "bearer" else None
+
+
+def new_token() -> str:
+    """A fresh token of 256 random bits; shown once, never stored."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(32)
+
+
+def sha256_of(token: str) -> str:
+    """What the house keeps of a token. Plain SHA-256 is enough: 256 random bits cannot be guessed."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def admin_token(settings: Settings) -> str:
+    """The admin token: the setting, or the 0600 file, made now if this is the first start."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    return _secret_file(settings.runtime_path / "admin.token", new_token)
+
+
+def _service_key(settings: Settings) -> str:
+    return _secret_file(settings.runtime_path / "service.key", lambda: secrets.token_hex(32))
+
+
+def _secret_file(path: Path, make: Callable[[], str]) -> str:
+    """The secret in `path`, made there on first use; two processes at once agree on one."""
+    prepare_runtime_folder(path.parent)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(make() + "\n")
+        try:
+            os.link(draft, path)  # fails if somebody was faster: theirs is used
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
+
+
+def _bound(cache: dict[Any, Any]) -> None:
+    """Forget everything once the cache is full: cheap, and nobody can grow it without end."""
+    if len(cache) >= _KNOWN_MAX:
+        cache.clear()
+
+
+def _not_good() -> Forbidden:
+    return Forbidden("The token is wrong, expired or revoked.", hint="`./vx11 token` prints the admin token.")

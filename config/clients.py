@@ -1,0 +1,216 @@
+"""The only maker of HTTP clients.
+
+`Clients.peer(name)` speaks to another service: typed by contract, with the caller's rights, a deadline
+that travels along, a circuit breaker, and retries for GET only. `Clients.streams()` is the byte pipe of
+hot paths (aiohttp measured 5 to 10 times httpx's throughput there). `Clients.web()` is for the outside
+world. `door()` is for the command line. The transport is a constructor argument: that is the test seam.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Any, TypeVar
+
+import aiohttp
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from config import deadline
+from config.auth import TOKEN_HEADER, Authority, Caller
+from config.breaker import Breaker
+from config.clock import Clock
+from config.errors import BadPeer, BreakerOpen, PeerTimeout, Unavailable, VX11Error
+from config.logs import correlation_id
+from config.problems import error_from_answer
+from config.settings import Settings
+
+A = TypeVar("A", bound=BaseModel)
+CORRELATION_HEADER = "x-correlation-id"
+_CONNECT_SEC = 2.0
+_GET_TRIES = 3
+_RETRY_PAUSE_SEC = 0.05
+
+
+class Timeout(Enum):
+    """How long a call may take, seconds, by class of work."""
+
+    QUICK = 2.0
+    NORMAL = 15.0
+    SLOW = 120.0
+
+
+class Peer:
+    """Another service of the fleet, seen from this one."""
+
+    def __init__(self, name: str, http: httpx.AsyncClient, authority: Authority, self_caller: Caller, clock: Clock):
+        self._name = name
+        self._http = http
+        self._authority = authority
+        self._self_caller = self_caller
+        self._clock = clock
+        self._breaker = Breaker()
+
+    async def get(
+        self,
+        path: str,
+        *,
+        answer: type[A],
+        on_behalf: Caller | None = None,
+        timeout: Timeout = Timeout.NORMAL,
+        params: dict[str, Any] | None = None,
+    ) -> A:
+        """GET `path`; tried up to three times when the peer cannot be reached."""
+        for attempt in range(1, _GET_TRIES + 1):
+            try:
+                return await self._call("GET", path, None, answer, on_behalf, timeout, params)
+            except (Unavailable, PeerTimeout):
+                if attempt == _GET_TRIES or deadline.seconds_left() == 0:
+                    raise
+                await asyncio.sleep(_RETRY_PAUSE_SEC * attempt)
+        raise AssertionError("unreachable")
+
+    async def post(
+        self,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        answer: type[A],
+        on_behalf: Caller | None = None,
+        timeout: Timeout = Timeout.NORMAL,
+    ) -> A:
+        """POST `body` to `path`, once."""
+        return await self._call("POST", path, body, answer, on_behalf, timeout, None)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None,
+        answer: type[A],
+        on_behalf: Caller | None,
+        timeout: Timeout,
+        params: dict[str, Any] | None,
+    ) -> A:
+        response = await self._send(method, path, body, on_behalf or self._self_caller, timeout, params)
+        if response.is_error:
+            raise error_from_answer(response.status_code, response.headers, response.content)
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise BadPeer(f"{self._name} answered {method} {path} with something else than agreed.") from error
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None,
+        caller: Caller,
+        timeout: Timeout,
+        params: dict[str, Any] | None,
+    ) -> httpx.Response:
+        now = self._clock.monotonic()
+        if not self._breaker.admits(now):
+            wait = self._breaker.retry_after_sec(now)
+            raise BreakerOpen(f"{self._name} failed several times in a row.", retry_after_sec=wait)
+        seconds = deadline.within(timeout.value)
+        try:
+            response = await self._http.request(
+                method,
+                path,
+                params=params,
+                content=None if body is None else body.model_dump_json(),
+                headers=self._headers(caller, seconds),
+                timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SEC)),
+            )
+        except httpx.TimeoutException:
+            self._breaker.failed(self._clock.monotonic())
+            raise PeerTimeout(f"{self._name} did not answer {method} {path} within {seconds:g} s.") from None
+        except httpx.TransportError as error:
+            self._breaker.failed(self._clock.monotonic())
+            raise Unavailable(f"{self._name} cannot be reached.", retry_after_sec=1) from error
+        self._breaker.succeeded()
+        return response
+
+    def _headers(self, caller: Caller, seconds: float) -> dict[str, str]:
+        return {
+            TOKEN_HEADER: self._authority.sign(caller),
+            CORRELATION_HEADER: correlation_id.get(),
+            deadline.HEADER: str(int(seconds * 1000)),
+            "content-type": "application/json",
+        }
+
+
+class Clients:
+    """All HTTP clients of one service; closed together."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        authority: Authority,
+        service: str,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._settings = settings
+        self._authority = authority
+        self._caller = Caller.of_service(service)
+        self._clock = clock
+        self._transport = transport
+        self._peers: dict[str, Peer] = {}
+        self._httpx: list[httpx.AsyncClient] = []
+        self._sessions: list[aiohttp.ClientSession] = []
+
+    def peer(self, name: str) -> Peer:
+        """The service `name`, with a connection pool and a breaker of its own."""
+        if name not in self._peers:
+            http = self._keep(httpx.AsyncClient(base_url=self._settings.url_of(name), transport=self._transport))
+            self._peers[name] = Peer(name, http, self._authority, self._caller, self._clock)
+        return self._peers[name]
+
+    def web(self) -> httpx.AsyncClient:
+        """A client for the outside world: redirects followed, proxies of the environment respected."""
+        timeout = httpx.Timeout(30.0, connect=10.0)
+        return self._keep(httpx.AsyncClient(transport=self._transport, follow_redirects=True, timeout=timeout))
+
+    def streams(self, *, unix_socket: str | None = None, limit: int = 0) -> aiohttp.ClientSession:
+        """A byte pipe over TCP, or to `unix_socket`: no decoding, no total timeout, connections kept.
+
+        `limit` bounds its connections (0: unbounded). Call it inside the running event loop.
+        """
+        connector: aiohttp.BaseConnector
+        if unix_socket is None:
+            connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=30, use_dns_cache=True)
+        else:
+            connector = aiohttp.UnixConnector(unix_socket, limit=limit, keepalive_timeout=30)
+        session = aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_SEC),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self._sessions.append(session)
+        return session
+
+    def _keep(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
+        self._httpx.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Close every client made here."""
+        for client in self._httpx:
+            await client.aclose()
+        for session in self._sessions:
+            await session.close()
+
+
+def door(base_url: str, token: str) -> httpx.Client:
+    """The gateway as the command line sees it; `raise_for_problem` reads its errors."""
+    return httpx.Client(base_url=base_url, headers={TOKEN_HEADER: token}, timeout=httpx.Timeout(150.0, connect=2.0))
+
+
+def raise_for_problem(response: httpx.Response) -> None:
+    """Raise the VX11Error that an answer of `door` holds, if it is one; a stream must have been read."""
+    if response.is_error:
+        error: VX11Error = error_from_answer(response.status_code, response.headers, response.content)
+        raise error

@@ -1,0 +1,30 @@
+"""Every table of the one database, one module per owner; the owner alone writes its tables.
+
+Importing this package fills `Base.metadata` with all of them. Sessions come from `config.db.Database`.
+"""
+
+from config.db_schema.base import Base, UtcDateTime, new_id
+from config.db_schema.hermes import LocalModelV2, ModelDownload
+from config.db_schema.kernel import ApiToken, AuditLog, EventRow, ForensicLedger, IdempotencyKey, User
+from config.db_schema.madre import ModuleStatus, PowerEvent, PowerWindow, SystemState
+from config.db_schema.switch import ModelUsageStat, RoutingEvent
+
+__all__ = [
+    "ApiToken",
+    "AuditLog",
+    "Base",
+    "EventRow",
+    "ForensicLedger",
+    "IdempotencyKey",
+    "LocalModelV2",
+    "ModelDownload",
+    "ModelUsageStat",
+    "ModuleStatus",
+    "PowerEvent",
+    "PowerWindow",
+    "RoutingEvent",
+    "SystemState",
+    "User",
+    "UtcDateTime",
+    "new_id",
+]
