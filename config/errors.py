@@ -20,6 +20,7 @@ meaning over any number of hops.
     │   └── NotEnoughMemory 409 not_enough_memory       the arithmetic is in the detail
     ├── TooLarge 413 too_large
     ├── Invalid 422 invalid                             `errors[]` names each field
+    │   └── BadModelFile 422 bad_model_file             not a whole GGUF file, or not the one that was promised
     ├── TooManyRequests 429 rate_limited                carries Retry-After
     ├── Internal 500 internal                           a bug of ours; the log has the rest
     │   └── StartFailed 500 start_failed                a service would not come up
@@ -135,6 +136,10 @@ class TooLarge(VX11Error, status=413, code="too_large", title="Body too large"):
 
 class Invalid(VX11Error, status=422, code="invalid", title="Invalid input"):
     """The body is well-formed, but a field is not as the contract says."""
+
+
+class BadModelFile(Invalid, status=422, code="bad_model_file", title="Bad model file"):
+    """A file is not a whole GGUF model, or not the one whose SHA-256 was promised."""
 
 
 class TooManyRequests(VX11Error, status=429, code="rate_limited", title="Too many requests"):
