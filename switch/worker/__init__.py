@@ -1,0 +1,18 @@
+"""The worker: one process that holds one loaded model and answers for it over a Unix socket.
+
+Started by Switch as `python -m switch.worker`, one per loaded model, so that a bad file, a crash or a
+leak takes one model with it and unloading is an exit. It owns no table and calls nobody.
+
+    spec.py      what the parent hands over on stdin, and the environment it must start us with
+    library.py   the only importer of llama.cpp: Model, Context, Sampler
+    batch.py     pure: who gives how many tokens to the next batch
+    sequence.py  pure: the state of one request while it is generated
+    text.py      pure: bytes of tokens to text that may be shown, across token and stop-string borders
+    sampling.py  the request's sampling parameters as a chain of llama.cpp samplers
+    template.py  the model's chat template, sandboxed
+    engine.py    the one thread that owns the context and batches continuously
+    canary.py    the first decode, which proves that this build works on this machine
+    openai.py    request bodies, checked                answers.py   answer bodies and stream events
+    outlet.py    from the engine's thread to a coroutine    meter.py  counts and rates
+    server.py    HTTP over the socket                       __main__.py  the life of the process
+"""

@@ -1,0 +1,61 @@
+"""What the engine needs of llama.cpp: the seam between scheduling and computing.
+
+`library` has the real thing; tests have a small one that computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from switch.worker.batch import Slice
+from switch.worker.sampling import Sampling
+
+
+class LibraryError(Exception):
+    """llama.cpp refused; the message holds its own last words on it."""
+
+
+class DecodeError(LibraryError):
+    """A batch did not compute, and never will."""
+
+
+class Aborted(LibraryError):
+    """The batch was given up because `Compute.abort` was called; the memory holds some of it or none."""
+
+
+class Draw(Protocol):
+    """The sampler of one request."""
+
+    def close(self) -> None:
+        """Free it."""
+
+
+D = TypeVar("D", bound=Draw)
+
+
+class Compute(Protocol[D]):
+    """What the engine needs of a context and its vocabulary."""
+
+    def sampler(self, sampling: Sampling) -> D:
+        """A fresh sampler for one request."""
+
+    def decode(
+        self, slices: Sequence[Slice], tokens: Iterable[tuple[Sequence[int], int]], *, threads: int
+    ) -> list[int]:
+        """Evaluate a batch; a row for each slice, -1 where no logits were wanted. Raises Aborted, DecodeError."""
+
+    def draw(self, sampler: D, row: int) -> int:
+        """The next token from the logits in `row`."""
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token adds to the answer."""
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+
+    def forget(self, seq_id: int, start: int = 0) -> bool:
+        """Drop a sequence's memory from `start` on; False when it can only be dropped whole."""
+
+    def abort(self, wanted: bool) -> None:
+        """Make the running batch give up, from any thread, or take that back."""

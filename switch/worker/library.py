@@ -1,0 +1,294 @@
+"""The only importer of llama.cpp: three handles over llama-cpp-python's low-level ctypes API.
+
+`Model` is the weights and the vocabulary, `Context` the memory and the compute of all sequences, `Sampler`
+the draw of one request. A context belongs to one thread; `Model.tokenize` may be called from any. ctypes releases
+the GIL during each call, so the event loop runs on while a batch computes.
+
+The package's `__init__` pulls in its high-level class and with it numpy (20 MB and 0.4 s a worker,
+measured), none of which is used here; so the submodule is imported under a bare package object.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from llama_cpp import llama_cpp as lib
+else:
+    _spec = importlib.util.find_spec("llama_cpp")
+    if _spec is None:
+        raise ModuleNotFoundError("llama-cpp-python is not installed", name="llama_cpp")
+    _package = ModuleType("llama_cpp")
+    _package.__path__ = list(_spec.submodule_search_locations or ())
+    sys.modules.setdefault("llama_cpp", _package)
+    import llama_cpp.llama_cpp as lib
+
+from switch.worker.batch import Slice
+from switch.worker.compute import Aborted, DecodeError, LibraryError
+from switch.worker.sampling import Sampling, stages
+
+_GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR = 3, 4
+_LOG_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_SAMPLERS: dict[str, Callable[..., Any]] = {
+    "penalties": lib.llama_sampler_init_penalties,
+    "greedy": lib.llama_sampler_init_greedy,
+    "top_k": lib.llama_sampler_init_top_k,
+    "top_p": lib.llama_sampler_init_top_p,
+    "min_p": lib.llama_sampler_init_min_p,
+    "temp": lib.llama_sampler_init_temp,
+    "dist": lib.llama_sampler_init_dist,
+}
+
+
+class Log:
+    """Keeps the last complaints of llama.cpp, so that an error can say what it said, and passes them on."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        self._emit = emit
+        self._last: list[str] = []
+        self._callback = _LOG_CALLBACK(self._on_line)
+        lib._lib.llama_log_set(self._callback, None)
+
+    def last_words(self) -> str:
+        """The complaints since the last call, one line."""
+        words, self._last = "; ".join(self._last), []
+        return words or "llama.cpp gave no reason"
+
+    def _on_line(self, level: int, text: bytes, _data: object) -> None:
+        if level not in (_GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR):
+            return
+        line = text.decode("utf-8", "replace").strip()
+        self._emit(line)
+        if level == _GGML_LOG_LEVEL_ERROR:
+            self._last = [*self._last[-3:], line]
+
+
+class Model:
+    """The weights (mapped from the file) and the vocabulary. `on_progress` is told 0.0 to 1.0 while it loads."""
+
+    def __init__(
+        self, path: str, log: Log, *, use_extra_bufts: bool = True, on_progress: Callable[[float], None] | None = None
+    ) -> None:
+        lib.llama_backend_init()
+        params = lib.llama_model_default_params()
+        params.use_extra_bufts = use_extra_bufts
+        progress = lib.llama_progress_callback(lambda done, _data: on_progress is None or on_progress(done) is None)
+        params.progress_callback = progress
+        handle = lib.llama_model_load_from_file(path.encode(), params)
+        if not handle:
+            raise LibraryError(log.last_words())
+        self.handle = handle
+        self.vocab = lib.llama_model_get_vocab(handle)
+        self.n_vocab = lib.llama_vocab_n_tokens(self.vocab)
+        self.n_ctx_train = lib.llama_model_n_ctx_train(handle)
+        self.size_bytes = lib.llama_model_size(handle)
+        self.n_params = lib.llama_model_n_params(handle)
+        self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.vocab))
+        self._pieces: dict[int, bytes] = {}
+        self._ends: dict[int, bool] = {}
+        self._buffer = ctypes.create_string_buffer(64)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source of the chat template in the file, if it has one."""
+        source = lib.llama_model_chat_template(self.handle, None)
+        return source.decode("utf-8", "replace") if source else None
+
+    @property
+    def bos_text(self) -> str:
+        """The text of the begin-of-sequence token, as templates spell it; empty where there is none."""
+        return self._token_text(lib.llama_vocab_bos(self.vocab))
+
+    @property
+    def eos_text(self) -> str:
+        """The text of the end-of-sequence token; empty where there is none."""
+        return self._token_text(lib.llama_vocab_eos(self.vocab))
+
+    def tokenize(self, text: str, *, add_special: bool = True) -> list[int]:
+        """`text` as tokens; special tokens spelled out in it count as such. Callable from any thread."""
+        raw = text.encode("utf-8")
+        room = len(raw) + 8
+        tokens = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self.vocab, raw, len(raw), tokens, room, add_special, True)
+        if count < 0:
+            raise LibraryError(f"a text of {len(raw)} bytes could not be tokenized ({count})")
+        return tokens[:count]
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token adds to an answer; control tokens add none. For the engine's thread only."""
+        known = self._pieces.get(token)
+        if known is None:
+            known = self._pieces[token] = self._render(token, special=False)
+        return known
+
+    def ends(self, token: int) -> bool:
+        """Whether the token means the end of an answer. For the engine's thread only."""
+        known = self._ends.get(token)
+        if known is None:
+            known = self._ends[token] = bool(lib.llama_vocab_is_eog(self.vocab, token))
+        return known
+
+    def close(self) -> None:
+        """Give the weights back; contexts of it must be closed before."""
+        lib.llama_model_free(self.handle)
+
+    def _token_text(self, token: int) -> str:
+        return "" if token < 0 else self._render(token, special=True).decode("utf-8", "replace")
+
+    def _render(self, token: int, *, special: bool) -> bytes:
+        length = lib.llama_token_to_piece(self.vocab, token, self._buffer, len(self._buffer), 0, special)
+        if length < 0:
+            self._buffer = ctypes.create_string_buffer(-length)
+            length = lib.llama_token_to_piece(self.vocab, token, self._buffer, -length, 0, special)
+        return self._buffer.raw[:length]
+
+
+class Sampler:
+    """The draw of one request: a chain of llama.cpp samplers with its own random state."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, sampling: Sampling, *, n_vocab: int) -> None:
+        self.handle = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        for stage in stages(sampling, n_vocab=n_vocab):
+            lib.llama_sampler_chain_add(self.handle, _SAMPLERS[stage.name](*stage.arguments))
+
+    def close(self) -> None:
+        """Free the chain."""
+        lib.llama_sampler_free(self.handle)
+
+
+class _Abort:
+    """A flag that C reads: libc's `strlen` is the abort callback and the flag a string of length 0 or 1.
+
+    A Python callback would take the GIL at each of the hundreds of nodes of a graph; this one costs
+    nothing and lets any thread end a prefill within milliseconds.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._flag = ctypes.create_string_buffer(2)
+        strlen = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
+        assert strlen is not None
+        self._callback = lib.ggml_abort_callback(strlen)
+        lib.llama_set_abort_callback(context, self._callback, ctypes.addressof(self._flag))
+
+    def set(self, wanted: bool) -> None:
+        self._flag[0] = b"\x01" if wanted else b"\x00"
+
+
+class Context:
+    """The memory and the compute of all sequences of one model. All calls but `abort` belong to one thread."""
+
+    def __init__(self, model: Model, log: Log, *, kv_tokens: int, n_seq_max: int, n_batch: int, n_threads: int) -> None:
+        params = lib.llama_context_default_params()
+        params.n_ctx = kv_tokens
+        params.n_batch = params.n_ubatch = n_batch
+        params.n_seq_max = n_seq_max
+        # Without this the library reserves logits for every token of a batch: half a GB for a large vocabulary.
+        params.n_outputs_max = n_seq_max
+        params.n_threads = params.n_threads_batch = n_threads
+        params.kv_unified = True
+        params.no_perf = True
+        handle = lib.llama_init_from_model(model.handle, params)
+        if not handle:
+            raise LibraryError(log.last_words())
+        self.handle = handle
+        self._log = log
+        self._memory = lib.llama_get_memory(handle)
+        self._model = model
+        self._threads = n_threads
+        self._abort = _Abort(handle)
+        self._allocate(n_batch)
+
+    def _allocate(self, n_batch: int) -> None:
+        """One batch for the life of the context, over arrays of our own: filled by slices, not token by token."""
+        self._tokens = (lib.llama_token * n_batch)()
+        self._positions = (lib.llama_pos * n_batch)()
+        self._seq_ids = (lib.llama_seq_id * n_batch)()
+        self._wanted = (ctypes.c_int8 * n_batch)()
+        self._one_each = (ctypes.c_int32 * n_batch)(*([1] * n_batch))
+        cell, size = lib.llama_seq_id, ctypes.sizeof(lib.llama_seq_id)
+        base = ctypes.addressof(self._seq_ids)
+        pointers = [ctypes.pointer(cell.from_address(base + row * size)) for row in range(n_batch)]
+        self._seq_pointers = (ctypes.POINTER(cell) * n_batch)(*pointers)
+        self._batch = lib.llama_batch(
+            0, self._tokens, None, self._positions, self._one_each, self._seq_pointers, self._wanted
+        )
+
+    def decode(
+        self, slices: Sequence[Slice], tokens: Iterable[tuple[Sequence[int], int]], *, threads: int
+    ) -> list[int]:
+        """Evaluate one batch; return for each slice the row to sample from, or -1 where it wants none.
+
+        `tokens` gives for each slice its tokens and the position of the first. Raises Aborted, DecodeError.
+        """
+        rows, at = [], 0
+        for part, (values, start) in zip(slices, tokens, strict=True):
+            end = at + part.count
+            self._tokens[at:end] = values
+            self._positions[at:end] = range(start, start + part.count)
+            self._seq_ids[at:end] = (part.seq_id,) * part.count
+            self._wanted[at:end] = (0,) * part.count
+            self._wanted[end - 1] = part.last
+            rows.append(end - 1 if part.last else -1)
+            at = end
+        self._batch.n_tokens = at
+        self._use_threads(threads)
+        self._raise_for(lib.llama_decode(self.handle, self._batch))
+        return rows
+
+    def sampler(self, sampling: Sampling) -> Sampler:
+        """A fresh sampler for one request."""
+        return Sampler(sampling, n_vocab=self._model.n_vocab)
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token adds to the answer."""
+        return self._model.piece(token)
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+        return self._model.ends(token)
+
+    def draw(self, sampler: Sampler, row: int) -> int:
+        """The next token of the sequence whose logits stand in `row` of the last batch."""
+        return lib.llama_sampler_sample(sampler.handle, self.handle, row)
+
+    def logits(self, row: int) -> list[float]:
+        """The logits in `row` of the last batch, one a token of the vocabulary."""
+        return lib.llama_get_logits_ith(self.handle, row)[: self._model.n_vocab]
+
+    def forget(self, seq_id: int, start: int = 0) -> bool:
+        """Drop the sequence from position `start` on; False when this kind of memory can only drop it whole."""
+        return bool(lib.llama_memory_seq_rm(self._memory, seq_id, start, -1))
+
+    def abort(self, wanted: bool) -> None:
+        """Ask the running batch to give up, from any thread; or take that back."""
+        self._abort.set(wanted)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        lib.llama_free(self.handle)
+
+    def _use_threads(self, threads: int) -> None:
+        if threads != self._threads:
+            lib.llama_set_n_threads(self.handle, threads, threads)
+            self._threads = threads
+
+    def _raise_for(self, status: int) -> None:
+        if status == 2:
+            raise Aborted("the batch was given up")
+        if status != 0:
+            raise DecodeError(f"llama_decode answered {status}: {self._log.last_words()}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,80 @@
+"""The state of one request while it is generated. Pure: the engine tells it which token was drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from switch.worker.sampling import Sampling
+from switch.worker.text import TextStream
+
+
+class Finish(Enum):
+    """Why an answer ended, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a request asks of the engine: the prompt as tokens, and how to go on from it.
+
+    `max_tokens` bounds the answer; None means as far as the context goes.
+    """
+
+    prompt: list[int]
+    sampling: Sampling
+    stops: tuple[str, ...] = ()
+    max_tokens: int | None = None
+
+    def most_tokens(self, n_ctx: int) -> int:
+        """The most tokens, prompt and answer, that this job can come to hold."""
+        return n_ctx if self.max_tokens is None else min(n_ctx, len(self.prompt) + self.max_tokens)
+
+
+class Sequence:
+    """One running request: its tokens, how many of them the context has evaluated, and the text so far.
+
+    `tokens[:n_past]` are in the context's memory, the rest are pending. Rewinding `n_past` is always safe:
+    the tokens are here to be evaluated again.
+    """
+
+    __slots__ = ("arrival", "finish", "n_past", "n_prompt", "seq_id", "text", "tokens", "_limit")
+
+    def __init__(self, job: Job, *, seq_id: int, arrival: int, n_ctx: int) -> None:
+        self.seq_id = seq_id
+        self.arrival = arrival
+        self.tokens = list(job.prompt)
+        self.n_prompt = len(job.prompt)
+        self.n_past = 0
+        self.text = TextStream(job.stops)
+        self.finish: Finish | None = None
+        self._limit = job.most_tokens(n_ctx)
+
+    @property
+    def pending(self) -> int:
+        """Tokens that the context has not evaluated yet."""
+        return len(self.tokens) - self.n_past
+
+    @property
+    def generated(self) -> int:
+        """Tokens drawn so far, the one that ends the answer included, as llama.cpp's server counts."""
+        return len(self.tokens) - self.n_prompt
+
+    def accept(self, token: int, piece: bytes, *, ends: bool) -> str:
+        """Take the token that was drawn; return the text that may be shown now.
+
+        `ends` says that the token means the end of the answer. Sets `finish` when the answer is over.
+        """
+        self.tokens.append(token)
+        if ends:
+            self.finish = Finish.STOP
+            return self.text.rest()
+        shown, stopped = self.text.feed(piece)
+        if stopped:
+            self.finish = Finish.STOP
+        elif len(self.tokens) >= self._limit:
+            self.finish = Finish.LENGTH
+            shown += self.text.rest()
+        return shown
