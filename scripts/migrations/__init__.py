@@ -1,0 +1,1 @@
+"""The database's revisions, and the tool that writes the next one."""
