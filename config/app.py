@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import httpx
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +29,7 @@ from config.contracts.health import Health, Readiness
 from config.db import Database, prepare_runtime_folder
 from config.errors import TooLarge
 from config.events import Journal
+from config.forkserver.link import ForkLink
 from config.idempotency import Idempotency
 from config.logs import correlation_id
 from config.metrics import CONTENT_TYPE, Metrics
@@ -45,7 +47,7 @@ _DEFAULT_BODY_MB = 16
 
 @dataclass(slots=True)
 class House:
-    """The foundation as one service holds it."""
+    """The foundation as one service holds it; `fork_link` is madre's line to the fork server, where one started her."""
 
     service: Service
     settings: Settings
@@ -58,6 +60,7 @@ class House:
     metrics: Metrics
     work: WorkMeter
     is_ready: bool = field(default=False)
+    fork_link: ForkLink | None = None
 
     @property
     def caller(self) -> Caller:
@@ -97,13 +100,14 @@ def create_app(
     *,
     run: Sequence[Running] = (),
     checks: Mapping[str, Check] | None = None,
+    layers: Sequence[Middleware] = (),
     max_body_mb: int = _DEFAULT_BODY_MB,
 ) -> FastAPI:
     """The app of one service: its routers, plus /health, /ready and /metrics.
 
     `run` are entered in order when the service starts and left in reverse when it stops. `checks` name
     what /health shows beside the work in progress; a check answers from memory and calls nobody, and a
-    value of False makes the service `degraded`.
+    value of False makes the service `degraded`. `layers` are ASGI layers of the room, inside the frame.
     """
 
     @asynccontextmanager
@@ -126,6 +130,8 @@ def create_app(
     app.include_router(_vital_signs(house, checks or {}))
     for router in routers:
         app.include_router(router)
+    for layer in layers:
+        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
     app.add_middleware(_Frame, house=house, max_body_bytes=max_body_mb * 2**20)
     return app
 

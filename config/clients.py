@@ -9,6 +9,8 @@ world. `door()` is for the command line. The transport is a constructor argument
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -26,6 +28,7 @@ from config.problems import error_from_answer
 from config.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)
+ByteClient = aiohttp.ClientSession
 CORRELATION_HEADER = "x-correlation-id"
 _CONNECT_SEC = 2.0
 _GET_TRIES = 3
@@ -43,7 +46,9 @@ class Timeout(Enum):
 class Peer:
     """Another service of the fleet, seen from this one."""
 
-    def __init__(self, name: str, http: httpx.AsyncClient, authority: Authority, self_caller: Caller, clock: Clock):
+    def __init__(
+        self, name: str, http: httpx.AsyncClient, authority: Authority, self_caller: Caller, clock: Clock
+    ) -> None:
         self._name = name
         self._http = http
         self._authority = authority
@@ -61,14 +66,7 @@ class Peer:
         params: dict[str, Any] | None = None,
     ) -> A:
         """GET `path`; tried up to three times when the peer cannot be reached."""
-        for attempt in range(1, _GET_TRIES + 1):
-            try:
-                return await self._call("GET", path, None, answer, on_behalf, timeout, params)
-            except (Unavailable, PeerTimeout):
-                if attempt == _GET_TRIES or deadline.seconds_left() == 0:
-                    raise
-                await asyncio.sleep(_RETRY_PAUSE_SEC * attempt)
-        raise AssertionError("unreachable")
+        return await self._call("GET", path, None, answer, on_behalf, timeout, params)
 
     async def post(
         self,
@@ -81,6 +79,17 @@ class Peer:
     ) -> A:
         """POST `body` to `path`, once."""
         return await self._call("POST", path, body, answer, on_behalf, timeout, None)
+
+    async def vital(self, path: str, *, answer: type[A]) -> A | None:
+        """What the open path `path` (/ready, /health) says this moment; None where nobody answers with 200.
+
+        A single try outside the breaker: looking whether somebody is there must not count as failing.
+        """
+        try:
+            response = await self._http.get(path, timeout=Timeout.QUICK.value)
+            return answer.model_validate_json(response.content) if response.status_code == 200 else None
+        except (httpx.TransportError, ValidationError):
+            return None
 
     async def _call(
         self,
@@ -109,28 +118,55 @@ class Peer:
         timeout: Timeout,
         params: dict[str, Any] | None,
     ) -> httpx.Response:
+        seconds = deadline.within(timeout.value)
+        too_late = PeerTimeout(f"{self._name} did not answer {method} {path} within {seconds:g} s.")
+        if seconds == 0:
+            raise too_late
+        request = self._http.build_request(
+            method,
+            path,
+            params=params,
+            content=None if body is None else body.model_dump_json(),
+            headers=self._headers(caller, seconds),
+            timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SEC)),
+        )
+        with self._guarded() as breaker:
+            try:
+                response = await self._exchange(request)
+            except httpx.TimeoutException:
+                if seconds == timeout.value:  # the caller's own hurry says nothing about the peer
+                    breaker.failed(self._clock.monotonic())
+                raise too_late from None
+            except httpx.TransportError as error:
+                breaker.failed(self._clock.monotonic())
+                raise Unavailable(f"{self._name} cannot be reached.", retry_after_sec=1) from error
+            breaker.succeeded()
+            return response
+
+    @contextmanager
+    def _guarded(self) -> Iterator[Breaker]:
+        """The breaker, if it lets a call out; whatever way the call ends, the place for a try is free again."""
         now = self._clock.monotonic()
         if not self._breaker.admits(now):
             wait = self._breaker.retry_after_sec(now)
             raise BreakerOpen(f"{self._name} failed several times in a row.", retry_after_sec=wait)
-        seconds = deadline.within(timeout.value)
+        is_try = self._breaker.trying
         try:
-            response = await self._http.request(
-                method,
-                path,
-                params=params,
-                content=None if body is None else body.model_dump_json(),
-                headers=self._headers(caller, seconds),
-                timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SEC)),
-            )
-        except httpx.TimeoutException:
-            self._breaker.failed(self._clock.monotonic())
-            raise PeerTimeout(f"{self._name} did not answer {method} {path} within {seconds:g} s.") from None
-        except httpx.TransportError as error:
-            self._breaker.failed(self._clock.monotonic())
-            raise Unavailable(f"{self._name} cannot be reached.", retry_after_sec=1) from error
-        self._breaker.succeeded()
-        return response
+            yield self._breaker
+        finally:
+            if is_try:
+                self._breaker.given_up()
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`; one that changes nothing is sent again when the connection fails, not when it is slow."""
+        for attempt in range(1, _GET_TRIES if request.method == "GET" else 1):
+            try:
+                return await self._http.send(request)
+            except httpx.TimeoutException:
+                raise
+            except httpx.TransportError:
+                await asyncio.sleep(_RETRY_PAUSE_SEC * attempt)
+        return await self._http.send(request)
 
     def _headers(self, caller: Caller, seconds: float) -> dict[str, str]:
         return {
@@ -164,8 +200,9 @@ class Clients:
     def peer(self, name: str) -> Peer:
         """The service `name`, with a connection pool and a breaker of its own."""
         if name not in self._peers:
-            http = self._keep(httpx.AsyncClient(base_url=self._settings.url_of(name), transport=self._transport))
-            self._peers[name] = Peer(name, http, self._authority, self._caller, self._clock)
+            url = self._settings.url_of(name)
+            http = httpx.AsyncClient(base_url=url, transport=self._transport, trust_env=False)  # no proxy to a peer
+            self._peers[name] = Peer(name, self._keep(http), self._authority, self._caller, self._clock)
         return self._peers[name]
 
     def web(self) -> httpx.AsyncClient:
@@ -173,7 +210,7 @@ class Clients:
         timeout = httpx.Timeout(30.0, connect=10.0)
         return self._keep(httpx.AsyncClient(transport=self._transport, follow_redirects=True, timeout=timeout))
 
-    def streams(self, *, unix_socket: str | None = None, limit: int = 0) -> aiohttp.ClientSession:
+    def streams(self, *, unix_socket: str | None = None, limit: int = 0) -> ByteClient:
         """A byte pipe over TCP, or to `unix_socket`: no decoding, no total timeout, connections kept.
 
         `limit` bounds its connections (0: unbounded). Call it inside the running event loop.
@@ -206,7 +243,8 @@ class Clients:
 
 def door(base_url: str, token: str) -> httpx.Client:
     """The gateway as the command line sees it; `raise_for_problem` reads its errors."""
-    return httpx.Client(base_url=base_url, headers={TOKEN_HEADER: token}, timeout=httpx.Timeout(150.0, connect=2.0))
+    timeout = httpx.Timeout(150.0, connect=2.0)
+    return httpx.Client(base_url=base_url, headers={TOKEN_HEADER: token}, timeout=timeout, trust_env=False)
 
 
 def raise_for_problem(response: httpx.Response) -> None:

@@ -7,13 +7,17 @@ its own prefix, so the names people rely on (`VX11_POWER_WAKE_TTL_SEC`) stay fla
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.services import service_named
+
+PUBLIC_TOKEN = "vx11-local-token"  # the one compose files carry: everybody can read it there
 
 Port = Annotated[int, Field(ge=0, le=50_000)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -21,7 +25,14 @@ Count = Annotated[int, Field(ge=1)]
 
 
 def _group(prefix: str) -> SettingsConfigDict:
-    return SettingsConfigDict(env_prefix=prefix, frozen=True, extra="ignore", populate_by_name=True)
+    return SettingsConfigDict(
+        env_prefix=prefix,
+        env_ignore_empty=True,  # `VX11_TOKEN=` in a file means unset
+        hide_input_in_errors=True,  # the input may be a token
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+    )
 
 
 class PowerSettings(BaseSettings):
@@ -29,17 +40,25 @@ class PowerSettings(BaseSettings):
 
     model_config = _group("VX11_POWER_")
 
-    driver: Literal["process", "noop"] = Field("process", description="What starts and stops services.")
-    policy: Literal["solo_madre", "full"] = Field("solo_madre", description="The first policy of a new database.")
-    wake: Literal["auto", "manual"] = Field("auto", description="Whether a request may wake a sleeping service.")
-    wake_ttl_sec: Seconds = Field(600, description="How long a woken service stays up after its last use.")
-    window_max_sec: Seconds = Field(86_400, description="The cap on a window's life, however often it is extended.")
-    memory_mb: int | None = Field(
-        None, ge=64, description="Budget of the services' processes, MiB; unset: a quarter of the machine's memory."
+    driver: Literal["process", "noop"] = Field(default="process", description="What starts and stops services.")
+    policy: Literal["solo_madre", "full"] = Field(
+        default="solo_madre", description="The first policy of a new database."
     )
-    windows_timeout_sec: Seconds = Field(30, description="How long one try to bring a service up may take.")
-    windows_ttl_check_interval: Seconds = Field(1, description="Seconds between two reconciler ticks.")
-    windows_enabled: bool = Field(True, description="Whether windows may be opened at all.")
+    wake: Literal["auto", "manual"] = Field(
+        default="auto", description="Whether a request may wake a sleeping service."
+    )
+    wake_ttl_sec: Seconds = Field(default=600, description="How long a woken service stays up after its last use.")
+    window_max_sec: Seconds = Field(
+        default=86_400, description="The cap on a window's life, however often it is extended."
+    )
+    memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Budget of the services' processes, MiB; unset: a quarter of the machine's memory.",
+    )
+    windows_timeout_sec: Seconds = Field(default=30, description="How long one try to bring a service up may take.")
+    windows_ttl_check_interval: Seconds = Field(default=1, description="Seconds between two reconciler ticks.")
+    windows_enabled: bool = Field(default=True, description="Whether windows may be opened at all.")
 
 
 class GatewaySettings(BaseSettings):
@@ -47,10 +66,9 @@ class GatewaySettings(BaseSettings):
 
     model_config = _group("VX11_GATEWAY_")
 
-    rate_per_sec: Seconds = Field(200, description="Requests a second that one token may make, sustained.")
-    rate_burst: Count = Field(400, description="Requests that one token may make at once, above the rate.")
-    max_body_mb: Count = Field(16, description="The largest body the door takes, MiB; above: 413.")
-    events_backlog: Count = Field(1_000, description="Events an SSE client may be behind before it is cut off.")
+    rate_per_sec: Seconds = Field(default=200, description="Requests a second that one token may make, sustained.")
+    rate_burst: Count = Field(default=400, description="Requests that one token may make at once, above the rate.")
+    max_body_mb: Count = Field(default=16, description="The largest body the door takes, MiB; above: 413.")
 
 
 class SwitchSettings(BaseSettings):
@@ -58,19 +76,24 @@ class SwitchSettings(BaseSettings):
 
     model_config = _group("VX11_SWITCH_")
 
-    model_ttl_sec: Seconds = Field(300, description="How long an idle model stays in memory.")
+    model_ttl_sec: Seconds = Field(default=300, description="How long an idle model stays in memory.")
     context_tokens: Annotated[int, Field(ge=256)] = Field(
-        4096, description="Context per conversation, tokens; a model trained for less gets what it was trained for."
+        default=4096,
+        description="Context per conversation, tokens; a model trained for less gets what it was trained for.",
     )
-    parallel: Annotated[int, Field(ge=1, le=32)] = Field(4, description="Conversations one model serves at once.")
+    parallel: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=4, description="Conversations one model serves at once."
+    )
     batch_tokens: Annotated[int, Field(ge=32, le=2048)] = Field(
-        256, description="Tokens in one decode call; a dropped client frees the CPU within one of these."
+        default=256, description="Tokens in one decode call; a dropped client frees the CPU within one of these."
     )
-    decode_threads: int | None = Field(None, ge=1, description="Threads that generate; unset: measured per machine.")
-    prompt_threads: int | None = Field(None, ge=1, description="Threads that read prompts; unset: all cores.")
-    load_timeout_sec: Seconds = Field(120, description="How long loading one model may take.")
-    cooldown_sec: Seconds = Field(30, description="How long a model that failed to load is left alone.")
-    max_waiting: Count = Field(256, description="Requests that may wait for one model before 429.")
+    decode_threads: int | None = Field(
+        default=None, ge=1, description="Threads that generate; unset: measured per machine."
+    )
+    prompt_threads: int | None = Field(default=None, ge=1, description="Threads that read prompts; unset: all cores.")
+    load_timeout_sec: Seconds = Field(default=120, description="How long loading one model may take.")
+    cooldown_sec: Seconds = Field(default=30, description="How long a model that failed to load is left alone.")
+    max_waiting: Count = Field(default=256, description="Requests that may wait for one model before 429.")
 
 
 class HermesSettings(BaseSettings):
@@ -78,10 +101,12 @@ class HermesSettings(BaseSettings):
 
     model_config = _group("VX11_HERMES_")
 
-    free_space_mb: Annotated[int, Field(ge=0)] = Field(512, description="Disk space a download must leave free, MiB.")
-    parallel_downloads: Count = Field(2, description="Downloads that run at once; more wait.")
-    chunk_kb: Annotated[int, Field(ge=64)] = Field(1024, description="Bytes written at a time, KiB.")
-    allow_file_sources: bool = Field(True, description="Whether `file:` sources may be registered.")
+    free_space_mb: Annotated[int, Field(ge=0)] = Field(
+        default=512, description="Disk space a download must leave free, MiB."
+    )
+    parallel_downloads: Count = Field(default=2, description="Downloads that run at once; more wait.")
+    chunk_kb: Annotated[int, Field(ge=64)] = Field(default=1024, description="Bytes written at a time, KiB.")
+    allow_file_sources: bool = Field(default=True, description="Whether `file:` sources may be registered.")
 
 
 class Settings(BaseSettings):
@@ -90,32 +115,56 @@ class Settings(BaseSettings):
     model_config = _group("VX11_")
 
     token: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"),
         description="The admin token; unset: the one in data/runtime/admin.token, made at first start.",
     )
-    database_url: str | None = Field(None, description="SQLAlchemy URL; unset: SQLite at data/runtime/vx11.db.")
-    data_path: Path = Field(Path("data"), description="Where everything that must survive is kept.")
-    models_path: Path = Field(Path("models"), description="Where model files are kept.")
+    database_url: str | None = Field(default=None, description="SQLAlchemy URL; unset: SQLite at data/runtime/vx11.db.")
+    data_path: Path = Field(default=Path("data"), description="Where everything that must survive is kept.")
+    models_path: Path = Field(default=Path("models"), description="Where model files are kept.")
     model_memory_mb: int | None = Field(
-        None, ge=64, description="Memory for models, MiB; unset: 60 % of what the host or container has."
+        default=None, ge=64, description="Memory for models, MiB; unset: 60 % of what the host or container has."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
-    bind: str = Field("127.0.0.1", description="Address that services listen on.")
-    port_offset: Port = Field(0, description="Added to every port, so that two fleets fit on one machine.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is logged."
+    )
+    bind: str = Field(default="127.0.0.1", description="Address that services listen on.")
+    port_offset: Port = Field(default=0, description="Added to every port, so that two fleets fit on one machine.")
     service_hosts: Literal["loopback", "names"] = Field(
-        "loopback", description="How services find each other: on this host, or by name (containers)."
+        default="loopback", description="How services find each other: on this host, or by name (containers)."
     )
-    allow_service_control: bool = Field(False, description="Whether single services may be started and stopped.")
+    allow_service_control: bool = Field(
+        default=False, description="Whether single services may be started and stopped."
+    )
     power: PowerSettings = Field(default_factory=PowerSettings)
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     switch: SwitchSettings = Field(default_factory=SwitchSettings)
     hermes: HermesSettings = Field(default_factory=HermesSettings)
 
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        text = "unset" if token is None else token.get_secret_value()
+        if not (text and text.isascii() and text.isprintable() and text == text.strip()):
+            raise ValueError("VX11_TOKEN is sent in a header: plain ASCII, no space at either end")
+        return token
+
+    @model_validator(mode="after")
+    def _known_token_stays_home(self) -> Settings:
+        known = self.token is not None and self.token.get_secret_value() == PUBLIC_TOKEN
+        if known and self.service_hosts == "loopback" and not _is_loopback(self.bind):
+            raise ValueError(f"VX11_BIND={self.bind} opens the fleet to others: choose a VX11_TOKEN of your own first")
+        return self
+
     @property
     def runtime_path(self) -> Path:
         """The folder of the database, keys, sockets and pid files; made 0700 by who first needs it."""
         return self.data_path / "runtime"
+
+    @property
+    def logs_path(self) -> Path:
+        """The folder of what each service prints."""
+        return self.data_path / "logs"
 
     @property
     def resolved_database_url(self) -> str:
@@ -132,11 +181,23 @@ class Settings(BaseSettings):
         return f"http://{host}:{self.port_of(service)}"
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def load_settings() -> Settings:
     """Read the environment (and a `.env` in the working directory, where there is one), once per process."""
-    groups = {
+    groups: dict[str, Any] = {
         name: field.annotation(_env_file=".env")
         for name, field in Settings.model_fields.items()
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings)
     }
     return Settings(_env_file=".env", **groups)  # type: ignore[call-arg]  # pydantic-settings' own parameter
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment to hand on to a child process, as it is; for starting one, not for reading."""
+    return dict(os.environ)
