@@ -1,37 +1,31 @@
 """What every service is made of: `build_house` gathers the foundation, `create_app` makes the FastAPI app.
 
-Around the app stands one plain ASGI layer (`_Frame`): correlation id, deadline, body limit and metrics. It
-is not a `BaseHTTPMiddleware`, because streams must pass through it untouched.
+Around the app stands one plain ASGI layer, `frame.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 from fastapi import APIRouter, FastAPI
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config import deadline, problems
+from config import problems
 from config.auth import Authority, Caller
-from config.clients import CORRELATION_HEADER, Clients
+from config.clients import Clients
 from config.clock import Clock, SystemClock
 from config.contracts.health import Health, Readiness
 from config.db import Database, prepare_runtime_folder
-from config.errors import TooLarge
 from config.events import Journal
 from config.forkserver.link import ForkLink
+from config.frame import Frame
 from config.idempotency import Idempotency
-from config.logs import correlation_id
 from config.metrics import CONTENT_TYPE, Metrics
 from config.services import Service, service_named
 from config.settings import Settings
@@ -41,7 +35,6 @@ VERSION = "0.1.0"
 Running = Callable[[], AbstractAsyncContextManager[object]]
 Check = Callable[[], object]
 _log = logging.getLogger(__name__)
-_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DEFAULT_BODY_MB = 16
 
 
@@ -132,7 +125,8 @@ def create_app(
         app.include_router(router)
     for layer in layers:
         app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
-    app.add_middleware(_Frame, house=house, max_body_bytes=max_body_mb * 2**20)
+    limit = max_body_mb * 2**20
+    app.add_middleware(Frame, metrics=house.metrics, clock=house.clock, max_body_bytes=limit)
     return app
 
 
@@ -152,15 +146,21 @@ def every(seconds: float, flow: Callable[[], Awaitable[None]], *, name: str) -> 
 
 @asynccontextmanager
 async def task(coroutine: Awaitable[None], *, name: str) -> AsyncIterator[None]:
-    """Run a coroutine beside the block; cancelled and awaited when the block ends."""
+    """Run a coroutine beside the block; cancelled and awaited when the block ends. Its failure is logged."""
     running = asyncio.ensure_future(coroutine)
     if isinstance(running, asyncio.Task):
         running.set_name(name)
+    running.add_done_callback(_log_failure)
     try:
         yield
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _log_failure(ended: asyncio.Future[None]) -> None:
+    if not ended.cancelled() and (failure := ended.exception()) is not None:
+        _log.error("task %s ended with a failure", ended, exc_info=failure)
 
 
 def _vital_signs(house: House, checks: Mapping[str, Check]) -> APIRouter:
@@ -188,66 +188,3 @@ def _vital_signs(house: House, checks: Mapping[str, Check]) -> APIRouter:
         return Response(house.metrics.exposition(), media_type=CONTENT_TYPE)
 
     return router
-
-
-class _Frame:
-    """The one ASGI layer around every service."""
-
-    def __init__(self, app: ASGIApp, house: House, max_body_bytes: int) -> None:
-        self._app = app
-        self._house = house
-        self._max_body_bytes = max_body_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        given = headers.get(CORRELATION_HEADER, "")
-        current = given if _CORRELATION_ID.fullmatch(given) else uuid.uuid4().hex
-        correlation_id.set(current)
-        deadline.arrived(headers.get(deadline.HEADER))
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
-        await self._http(scope, receive, send, current.encode(), headers.get("content-length", ""))
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send, current: bytes, length: str) -> None:
-        metrics, clock = self._house.metrics, self._house.clock
-        began, status = clock.monotonic(), 499  # 499: gone before an answer began (nginx's number for it)
-        metrics.began()
-
-        async def framed_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-correlation-id", current)]
-            await send(message)
-
-        try:
-            if length.isdigit() and int(length) > self._max_body_bytes:
-                await problems.problem_response(self._too_large(), path=scope["path"])(scope, receive, framed_send)
-            else:
-                await self._app(scope, self._bounded(receive, scope), framed_send)
-        finally:
-            metrics.ended(status, clock.monotonic() - began)
-
-    def _bounded(self, receive: Receive, scope: Scope) -> Receive:
-        """Count a body of undeclared length while it is read; over the limit it is refused."""
-        if Headers(scope=scope).get("transfer-encoding") is None:
-            return receive
-        seen = 0
-
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_body_bytes:
-                raise self._too_large()
-            return message
-
-        return bounded
-
-    def _too_large(self) -> TooLarge:
-        limit = self._max_body_bytes
-        return TooLarge(f"The body is over {limit // 2**20} MiB.", extra={"limit_bytes": limit})

@@ -4,13 +4,17 @@ An event is appended in the same unit of work as the change it tells of, so neit
 without the other, and nothing is broadcast that is not stored. Subscribers in any process notice new
 rows by `PRAGMA data_version` (about 3 µs a look; it moves when another connection commits) and read on
 from the last id they saw; that same id is what SSE's `Last-Event-ID` carries.
+
+Ids become visible in their order because SQLite has one writer at a time. On PostgreSQL two transactions may
+commit in the other order than they drew their ids, and a reader that has gone past would miss the later one:
+the sequence must be drawn under a lock there, or the reader must stay behind the oldest open transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,11 +22,13 @@ from sqlalchemy.orm import Session
 
 from config.clock import Clock
 from config.contracts.events import Event, Severity
-from config.db import Database
+from config.db import CommitWatcher, Database
 from config.db_schema.kernel import EventRow
 from config.logs import correlation_id as current_correlation_id
+from config.logs import redacted
 
-MAX_DATA_BYTES = 4096
+MAX_EVENT_BYTES = 4096  # CONTRACT, section 10: what a subscriber gets
+MAX_DATA_BYTES = MAX_EVENT_BYTES - 512  # the rest: names, ids and times around it
 _LOOK_EVERY_SEC = 0.02
 _PAGE = 200
 
@@ -44,10 +50,10 @@ class Journal:
         severity: Severity = "info",
         correlation_id: str | None = None,
     ) -> None:
-        """Store one event inside the caller's unit of work; `data` must stay under 4 KiB as JSON."""
-        size = len(json.dumps(data).encode())
-        if size > MAX_DATA_BYTES:
-            raise ValueError(f"event {type} holds {size} bytes of data; at most {MAX_DATA_BYTES} are allowed")
+        """Store one event inside the caller's unit of work; ValueError for `data` over MAX_DATA_BYTES as JSON."""
+        as_json = redacted(json.dumps(data))
+        if len(as_json) > MAX_DATA_BYTES:
+            raise ValueError(f"event {type} holds {len(as_json)} bytes of data; at most {MAX_DATA_BYTES} are allowed")
         session.add(
             EventRow(
                 at=self._clock.now(),
@@ -55,11 +61,11 @@ class Journal:
                 source=self._service,
                 severity=severity,
                 correlation_id=current_correlation_id.get() if correlation_id is None else correlation_id,
-                data=data,
+                data=json.loads(as_json),
             )
         )
 
-    async def subscribe(self, after: int | None = None, prefixes: tuple[str, ...] = ()) -> AsyncIterator[Event]:
+    async def subscribe(self, after: int | None = None, prefixes: tuple[str, ...] = ()) -> AsyncGenerator[Event, None]:
         """Every event with an id above `after` (None: from now on), in order, for ever.
 
         `prefixes` keeps only types that start with one of them, e.g. `("power.", "model.")`.
@@ -73,10 +79,17 @@ class Journal:
                     last = event.id
                     if not prefixes or event.type.startswith(prefixes):
                         yield event
-                while len(page) < _PAGE and not watcher.moved():
-                    await asyncio.sleep(_LOOK_EVERY_SEC)
+                if len(page) < _PAGE:
+                    await _next_commit(watcher)
         finally:
             watcher.close()
+
+
+async def _next_commit(watcher: CommitWatcher) -> None:
+    """Return soon after another connection committed; where that cannot be seen, after one pause."""
+    await asyncio.sleep(_LOOK_EVERY_SEC)
+    while not watcher.moved():
+        await asyncio.sleep(_LOOK_EVERY_SEC)
 
 
 def _last_id(session: Session) -> int:

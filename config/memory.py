@@ -1,0 +1,26 @@
+"""How much memory there is: what the host has, or less where a container says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MIB = 2**20
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def available_mb() -> int:
+    """MiB this process may count on: the smaller of the host's memory and its control group's limit."""
+    host_kb = next(
+        int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:")
+    )
+    limits = [host_kb * 1024, *(_limit(Path(path)) for path in _CGROUP_LIMITS)]
+    return min(limit for limit in limits if limit) // _MIB
+
+
+def _limit(path: Path) -> int:
+    """A control group's limit in bytes; 0 where it sets none."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return 0
+    return int(text) if text.isdigit() else 0

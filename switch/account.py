@@ -1,0 +1,69 @@
+"""What one request cost, read off the bytes that pass by. Pure.
+
+A worker's answer ends with `timings` (llama.cpp's names: `prompt_n`, `predicted_n`) and a finish reason,
+streamed or not, so only the answer's tail is kept and looked at once, when it is over.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TAIL_BYTES = 4096
+_PROMPT = re.compile(rb'"prompt_n":\s*(\d+)')
+_ANSWER = re.compile(rb'"predicted_n":\s*(\d+)')
+_FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
+
+
+class Account:
+    """Watches one answer; times are monotonic seconds."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._first: float | None = None
+        self._tail = b""
+        self.status: int | None = None
+        self.broke: str | None = None
+
+    def piece(self, piece: bytes, now: float) -> None:
+        """Another piece of the answer went by."""
+        if self._first is None:
+            self._first = now
+        self._tail = piece if len(piece) >= _TAIL_BYTES else (self._tail + piece)[-_TAIL_BYTES:]
+
+    @property
+    def outcome(self) -> str:
+        """`ok`, `refused` (an error status), `cancelled` (the client went), or what broke."""
+        if self.broke is not None:
+            return self.broke
+        if self.status is not None and self.status >= 400:
+            return "refused"
+        return "ok" if self.finish_reason else "cancelled"
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """Milliseconds from the request's arrival to the first piece of its answer."""
+        return None if self._first is None else round((self._first - self._began) * 1000, 3)
+
+    def latency_ms(self, now: float) -> float:
+        """Milliseconds from the request's arrival to `now`."""
+        return round((now - self._began) * 1000, 3)
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens of the prompt; None when the answer did not come to its end."""
+        return self._number(_PROMPT)
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """Tokens of the answer; None when it did not come to its end."""
+        return self._number(_ANSWER)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in OpenAI's words."""
+        found = _FINISH.findall(self._tail)
+        return found[-1].decode() if found else None
+
+    def _number(self, pattern: re.Pattern[bytes]) -> int | None:
+        found = pattern.findall(self._tail)
+        return int(found[-1]) if found else None

@@ -1,0 +1,1 @@
+"""What Switch touches outside itself: worker processes and their sockets."""

@@ -1,0 +1,49 @@
+"""Composition of Switch: its routes, and the pool of workers that lives as long as the service."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from config.app import House, create_app, every
+from config.memory import available_mb
+from switch import routes
+from switch.flows import Flows
+from switch.lifecycle import Limits
+from switch.pool import Pool
+
+_BUDGET_SHARE = 0.6
+_TICK_SEC = 1.0
+
+
+def create(house: House) -> FastAPI:
+    """The Switch app on the foundation `house`."""
+    pool = Pool(house, _limits(house))
+
+    @contextlib.asynccontextmanager
+    async def workers() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await pool.close()
+
+    app = create_app(
+        house,
+        [routes.openai, routes.models],
+        run=[workers, every(_TICK_SEC, pool.tick, name="models go to sleep")],
+        checks={"models_loaded": lambda: sum(model.reserved_mb > 0 for model in pool.models())},
+    )
+    app.state.flows = Flows(house, pool)
+    return app
+
+
+def _limits(house: House) -> Limits:
+    settings = house.settings
+    return Limits(
+        budget_mb=settings.model_memory_mb or int(available_mb() * _BUDGET_SHARE),
+        ttl_sec=settings.switch.model_ttl_sec,
+        cooldown_sec=settings.switch.cooldown_sec,
+        max_waiting=settings.switch.max_waiting,
+    )

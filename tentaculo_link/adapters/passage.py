@@ -1,0 +1,200 @@
+"""The byte passage: what is not the door's own is handed to its owner, streams included.
+
+A plain ASGI layer in front of FastAPI, because this is the hottest path of the house. Per request it
+looks at the path, the token, the caller's rate and the lease of the service, and then only moves bytes:
+backpressure comes from awaiting each write (uvicorn) and from aiohttp's bounded read buffer; when the
+client goes, the upstream connection is closed, which is how the service behind learns to stop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterable
+
+import aiohttp
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from yarl import URL
+
+from config import deadline
+from config.app import House
+from config.auth import TOKEN_HEADER, Caller, token_in
+from config.clients import CORRELATION_HEADER, ByteClient
+from config.errors import BadPeer, TooManyRequests, Unavailable, VX11Error
+from config.logs import correlation_id
+from config.problems import problem_body, problem_response
+from config.streaming import ClientGone, CutOff, while_connected
+from tentaculo_link.adapters.websocket import WebSocketPassage
+from tentaculo_link.limits import RateLimit
+from tentaculo_link.paths import owner_of
+from tentaculo_link.tickets import Tickets
+from tentaculo_link.waking import Waking
+
+Pairs = Iterable[tuple[bytes, bytes]]
+
+# RFC 9110, section 7.6.1, and what this hop sets anew.
+_HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+_NOT_FORWARDED = _HOP_BY_HOP | {
+    b"host",
+    b"authorization",
+    b"content-length",
+    TOKEN_HEADER.encode(),
+    CORRELATION_HEADER.encode(),
+    deadline.HEADER.encode(),
+}
+_NOT_RETURNED = _HOP_BY_HOP | {b"date", b"server", CORRELATION_HEADER.encode()}
+_WHOLE_BODY_BYTES = 256 * 1024  # up to here a body is read first, so that a request can be sent a second time
+
+
+class Passage:
+    """Passes requests to their owners; everything else goes to the app behind."""
+
+    def __init__(
+        self, app: ASGIApp, *, house: House, waking: Waking, limit: RateLimit, tickets: Tickets
+    ) -> None:
+        self._app = app
+        self._house = house
+        self._waking = waking
+        self._limit = limit
+        self._sockets = WebSocketPassage(house, waking, tickets)
+        self._session: ByteClient | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        service = owner_of(scope["path"]) if kind in ("http", "websocket") else None
+        if service is None:
+            await self._app(scope, receive, send)
+        elif kind == "websocket":
+            await self._sockets.pass_on(service, scope, receive, send)
+        else:
+            try:
+                await self._pass_on(service, scope, receive, send)
+            except VX11Error as error:
+                await problem_response(error, path=scope["path"])(scope, receive, send)
+
+    async def _pass_on(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await self._caller(scope)
+        await self._waking.ensure(service)
+        first, whole = await _beginning(receive)
+        relay = _Relay(service, send)
+
+        async def exchange() -> None:
+            body = first if whole else _chunks(first, receive)
+            await relay.run(self._upstream(service, caller, scope, body))
+
+        async def exchange_or_wake() -> None:
+            try:
+                await exchange()
+            except aiohttp.ClientConnectorError:  # asleep since the last request, or its process just died
+                await self._waking.again(service)
+                await exchange()
+
+        try:
+            # A body still being read cannot be watched for a disconnect; reading it notices one by itself.
+            await (while_connected(receive, exchange_or_wake()) if whole else exchange_or_wake())
+        except ClientGone:
+            return
+        except aiohttp.ClientConnectorError as error:
+            raise Unavailable(f"{service} does not take connections.", retry_after_sec=1) from error
+        except aiohttp.ClientError as error:
+            await relay.broke_off(error)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        auth = self._house.auth
+        token = token_in(Headers(scope=scope))
+        caller = auth.known(token) if token else None
+        if caller is None:
+            caller = await auth.identify(token)
+        wait = self._limit.wait_for(caller.token_id, self._house.clock.monotonic())
+        if wait > 0:
+            raise TooManyRequests("This token is over its rate for now.", retry_after_sec=wait)
+        return caller
+
+    def _upstream(
+        self, service: str, caller: Caller, scope: Scope, body: bytes | AsyncIterator[bytes]
+    ) -> aiohttp.client._RequestContextManager:
+        if self._session is None:
+            self._session = self._house.clients.streams()
+        query = scope["query_string"]
+        target = scope.get("raw_path", scope["path"].encode()).decode("ascii") + ("?" + query.decode() if query else "")
+        return self._session.request(
+            scope["method"],
+            URL(self._house.settings.url_of(service) + target, encoded=True),
+            headers=self._headers(caller, scope["headers"]),
+            data=body or None,
+            allow_redirects=False,
+            skip_auto_headers=("user-agent", "accept", "content-type"),
+        )
+
+    def _headers(self, caller: Caller, given: Pairs) -> list[tuple[str, str]]:
+        kept = [pair for pair in given if pair[0] not in _NOT_FORWARDED]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept]
+        headers.append((TOKEN_HEADER, self._house.auth.sign(caller)))
+        headers.append((CORRELATION_HEADER, correlation_id.get()))
+        left = deadline.seconds_left()
+        if left is not None:
+            headers.append((deadline.HEADER, str(int(left * 1000))))
+        return headers
+
+
+class _Relay:
+    """One answer on its way from the service to the client."""
+
+    def __init__(self, service: str, send: Send) -> None:
+        self._service = service
+        self._send = send
+        self._started = False
+        self._is_event_stream = False
+
+    async def run(self, sending: aiohttp.client._RequestContextManager) -> None:
+        """Send the request and pass on its answer, each piece as it arrives; the last one says so."""
+        async with sending as answer:
+            await self._begin(answer)
+            content = answer.content
+            while True:
+                piece = await content.readany()
+                more = not content.at_eof()
+                await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+                if not more:
+                    return
+
+    async def _begin(self, answer: aiohttp.ClientResponse) -> None:
+        headers = [(name.lower(), value) for name, value in answer.raw_headers]
+        self._is_event_stream = answer.content_type == "text/event-stream"
+        self._started = True
+        kept = [pair for pair in headers if pair[0] not in _NOT_RETURNED]
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": kept})
+
+    async def broke_off(self, cause: aiohttp.ClientError) -> None:
+        """The service fell over: a problem before the answer began, an error event inside an event stream;
+        any other answer is cut, so that nobody takes its beginning for the whole."""
+        error = BadPeer(f"{self._service} broke off before its answer was complete.")
+        if not self._started:
+            raise error from cause
+        if not self._is_event_stream:
+            raise CutOff from cause
+        event = b"data: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
+        await self._send({"type": "http.response.body", "body": event, "more_body": False})
+
+
+async def _beginning(receive: Receive) -> tuple[bytes, bool]:
+    """The body if it is small, and True; else its first part, and False: more is to come."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= _WHOLE_BODY_BYTES:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body", False):
+            return b"".join(parts), True
+    return b"".join(parts), False
+
+
+async def _chunks(first: bytes, receive: Receive) -> AsyncIterator[bytes]:
+    """A long body, part by part."""
+    yield first
+    while True:
+        message: Message = await receive()
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return

@@ -1,0 +1,33 @@
+"""The rooms the door calls, one function a verb."""
+
+from __future__ import annotations
+
+from config.auth import Caller
+from config.clients import Clients, Timeout
+from config.contracts.power import PowerState, Wake, WakeAnswer, Window, WindowClose, WindowOpen
+
+
+class Madre:
+    """Madre, as the door knows her."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._peer = clients.peer("madre")
+
+    async def wake(self, service: str, wait_sec: float) -> WakeAnswer:
+        """Have `service` up; waits until it is ready, or raises why it will not be."""
+        body = Wake(service=service, wait_sec=wait_sec)
+        return await self._peer.post("/madre/power/wake", body, answer=WakeAnswer, timeout=Timeout.SLOW)
+
+    async def power_state(self) -> PowerState:
+        """Policy, windows and services as the reconciler sees them."""
+        return await self._peer.get("/madre/power/state", answer=PowerState, timeout=Timeout.QUICK)
+
+    async def open_window(self, body: WindowOpen, caller: Caller) -> Window:
+        """Open a window for `caller`."""
+        path = "/madre/power/window/open"
+        return await self._peer.post(path, body, answer=Window, on_behalf=caller, timeout=Timeout.SLOW)
+
+    async def close_window(self, body: WindowClose, caller: Caller) -> Window:
+        """Close a window for `caller`."""
+        path = "/madre/power/window/close"
+        return await self._peer.post(path, body, answer=Window, on_behalf=caller, timeout=Timeout.SLOW)
