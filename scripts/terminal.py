@@ -1,0 +1,166 @@
+"""Calm output: sentences, steps, and one progress bar at a time.
+
+On a terminal a bar repaints its line; anywhere else (a pipe, a log, CI) it becomes a few plain lines, so
+that nothing is lost and nothing scrolls without end. Standard library only: the set-up uses it too.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from scripts.quantities import left_in_words
+
+BAR_CELLS = 24
+REPAINT_SEC = 0.1
+PLAIN_LINE_SEC = 30.0
+TITLE_WIDTH = 16
+
+_BOLD, _DIM, _RED, _GREEN, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
+_ERASE_LINE = "\r\x1b[2K"
+
+
+class Terminal:
+    """Where the command line writes. `live` says a person watches: repaint and colour are then allowed."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        live: bool,
+        colour: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.live = live
+        self.monotonic = monotonic
+        self._stream = stream
+        self._colour = colour and live
+        self._painted = False
+
+    def say(self, text: str = "") -> None:
+        """Print `text` on lines of its own."""
+        self.write(text + "\n")
+
+    def headline(self, text: str) -> None:
+        """Open a new part of the output."""
+        self.say(f"\n{self.bold(text)}")
+
+    def done(self, title: str, text: str) -> None:
+        """Say that the step called `title` is finished."""
+        self.say(f"  {title:<{TITLE_WIDTH}} {self._paint(_GREEN, 'ok')}  {text}")
+
+    def write(self, text: str) -> None:
+        """Print `text` as it is, at once; clears a painted bar first."""
+        if self._painted:
+            self._stream.write(_ERASE_LINE)
+            self._painted = False
+        self._stream.write(text)
+        self._stream.flush()
+
+    def paint_line(self, text: str) -> None:
+        """Repaint the current line with `text`, cut to the width of the window (live terminals only)."""
+        width = shutil.get_terminal_size().columns - 1
+        self._stream.write(_ERASE_LINE + text[:width])
+        self._stream.flush()
+        self._painted = True
+
+    def bold(self, text: str) -> str:
+        """`text`, emphasised where the terminal can."""
+        return self._paint(_BOLD, text)
+
+    def dim(self, text: str) -> str:
+        """`text`, receding where the terminal can."""
+        return self._paint(_DIM, text)
+
+    def good(self, text: str) -> str:
+        """`text` in the colour of health."""
+        return self._paint(_GREEN, text)
+
+    def uneasy(self, text: str) -> str:
+        """`text` in the colour of a warning."""
+        return self._paint(_YELLOW, text)
+
+    def bad(self, text: str) -> str:
+        """`text` in the colour of failure."""
+        return self._paint(_RED, text)
+
+    @contextmanager
+    def bar(self, title: str, total: float = 0, amount: Callable[[float], str] = "{:.0f}".format) -> Iterator[Bar]:
+        """A progress bar for `total` units of work (0: not known yet), each count worded by `amount`."""
+        bar = Bar(self, title, total, amount)
+        bar.update(0)
+        yield bar
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"{code}{text}{_RESET}" if self._colour else text
+
+
+class Bar:
+    """One step's progress: `update` it as often as convenient, it paints as often as sensible."""
+
+    def __init__(self, terminal: Terminal, title: str, total: float, amount: Callable[[float], str]) -> None:
+        self.total = total
+        self.done = 0.0
+        self._terminal = terminal
+        self._title = title
+        self._amount = amount
+        self._note = ""
+        self._started = terminal.monotonic()
+        self._shown_at = float("-inf")
+        self._shown_tenth = -1
+
+    def begin(self, total: float) -> None:
+        """The size of the work is known now: `total` units, counted and timed from here."""
+        self.total, self.done = total, 0.0
+        self._started = self._terminal.monotonic()
+
+    def update(self, done: float, note: str = "") -> None:
+        """`done` units are finished; `note` says what is going on."""
+        self.done, self._note = done, note
+        now = self._terminal.monotonic()
+        if not self._due(now):
+            return
+        self._shown_at, self._shown_tenth = now, self._tenth()
+        if self._terminal.live:
+            self._terminal.paint_line(f"  {self._title:<{TITLE_WIDTH}} {self._cells()} {self._words(now)}")
+        else:
+            self._terminal.say(f"  {self._title}: {self._words(now)}")
+
+    def tick(self) -> None:
+        """Time passed without news; keeps the estimate honest and a log alive."""
+        self.update(self.done, self._note)
+
+    def _due(self, now: float) -> bool:
+        since = now - self._shown_at
+        if self._terminal.live:
+            return since >= REPAINT_SEC or 0 < self.total <= self.done
+        return self._tenth() > self._shown_tenth or since >= PLAIN_LINE_SEC
+
+    def _tenth(self) -> int:
+        return int(10 * self._fraction())
+
+    def _fraction(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def _cells(self) -> str:
+        full = int(BAR_CELLS * self._fraction())
+        return "[" + "#" * full + "." * (BAR_CELLS - full) + "]"
+
+    def _words(self, now: float) -> str:
+        counted = f"{self._amount(self.done)} of {self._amount(self.total)}" if self.total else ""
+        parts = [counted, self._note, self._left(now)]
+        return ", ".join(part for part in parts if part)
+
+    def _left(self, now: float) -> str:
+        elapsed = now - self._started
+        if not 0 < self.done < self.total or elapsed < 2:
+            return ""
+        return left_in_words(elapsed / self.done * (self.total - self.done))
+
+
+def terminal_on(stream: TextIO, *, colour: bool) -> Terminal:
+    """The terminal behind `stream`, standard output or standard error."""
+    return Terminal(stream, live=stream.isatty(), colour=colour)
