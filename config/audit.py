@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from config.clock import rfc3339
 from config.db_schema.kernel import AuditLog
 from config.logs import correlation_id, redacted
 
@@ -84,7 +83,7 @@ def verify(session: Session) -> ChainReport:
 
 def _link(row: AuditLog) -> str:
     fields = {
-        "at": rfc3339(row.at),
+        "at": row.at.astimezone(UTC).isoformat(),
         "user": row.user,
         "role": row.role,
         "service": row.service,

@@ -36,6 +36,10 @@ class Breaker:
         """A call came back: close."""
         self.failures, self.opened_at, self.trying = 0, None, False
 
+    def given_up(self) -> None:
+        """A call ended without saying anything about the peer (cancelled, or out of its caller's time)."""
+        self.trying = False
+
     def failed(self, now: float) -> None:
         """A call did not come back: open at the third in a row, or again after a failed try."""
         self.failures += 1

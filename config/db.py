@@ -12,6 +12,7 @@ Synchronous SQLAlchemy in threads, because that measured 4 to 9 times faster tha
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.errors import DiskFull, Unavailable
@@ -32,25 +34,24 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _BUSY_TIMEOUT_MS = 10_000
 _READERS = 4
+_INCREMENTAL = 2
 _WAL_SAFE_FROM = (3, 51, 3)
-_WAL_SAFE_BACKPORTS = {(3, 50): 7, (3, 44): 6}
+_WAL_SAFE_BACKPORTS = ((3, 50, 7), (3, 44, 6))
 
 
 def sqlite_module() -> ModuleType:
     """The SQLite driver of the house: `pysqlite3` where installed, else the standard library's."""
     try:
-        import pysqlite3.dbapi2 as module  # type: ignore[import-untyped]  # noqa: PLC0415  # optional wheel
+        return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:
-        import sqlite3.dbapi2 as module  # noqa: PLC0415
-    return module  # type: ignore[no-any-return]
+        return importlib.import_module("sqlite3.dbapi2")
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
     """Whether this SQLite is free of the WAL-reset bug (fixed in 3.51.3, 3.50.7 and 3.44.6)."""
     if version >= _WAL_SAFE_FROM:
         return True
-    backport = _WAL_SAFE_BACKPORTS.get(version[:2])  # type: ignore[call-overload]
-    return backport is not None and version[2] >= backport
+    return any(version[:2] == fixed[:2] and version >= fixed for fixed in _WAL_SAFE_BACKPORTS)
 
 
 class Database:
@@ -58,14 +59,19 @@ class Database:
 
     `write()` and `read()` are units of work for code that already runs in a thread; coroutines use
     `writing` and `reading`, which run a function in a thread inside one unit of work, so no await can
-    stand inside a transaction.
+    stand inside a transaction. `driver` is the SQLite module to use, the house's own unless a test gives one.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, driver: ModuleType | None = None) -> None:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
-        self._writer = _writer_engine(url) if self.is_sqlite else create_engine(url, pool_size=4)
-        self._reader = _reader_engine(url) if self.is_sqlite else _postgres_reader(url)
+        self._driver = driver or sqlite_module()
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(url, self._driver, begin="BEGIN IMMEDIATE", query_only=False, pool_size=1)
+            self._reader = _sqlite_engine(url, self._driver, begin="BEGIN", query_only=True, pool_size=_READERS)
+        else:
+            self._writer = create_engine(url, pool_size=_READERS)
+            self._reader = create_engine(url, pool_size=_READERS, execution_options={"postgresql_readonly": True})
         self._write_sessions = sessionmaker(self._writer, expire_on_commit=False)
         self._read_sessions = sessionmaker(self._reader, expire_on_commit=False)
 
@@ -88,21 +94,26 @@ class Database:
 
     async def writing(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(session, …)` in a thread inside one write; what it returns is committed when this returns."""
-        return await asyncio.to_thread(self._within, self.write, work, *args, **kwargs)
+
+        def unit() -> T:
+            with self.write() as session:
+                return work(session, *args, **kwargs)
+
+        return await asyncio.to_thread(unit)
 
     async def reading(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(session, …)` in a thread on a read-only session."""
-        return await asyncio.to_thread(self._within, self.read, work, *args, **kwargs)
 
-    @staticmethod
-    def _within(unit: Callable[[], Any], work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        with unit() as session:
-            return work(session, *args, **kwargs)
+        def unit() -> T:
+            with self.read() as session:
+                return work(session, *args, **kwargs)
+
+        return await asyncio.to_thread(unit)
 
     def watcher(self) -> CommitWatcher:
         """Something to ask whether another connection has committed; its owner closes it."""
         path = make_url(self.url).database if self.is_sqlite else None
-        return CommitWatcher(path)
+        return CommitWatcher(path, self._driver)
 
     def close(self) -> None:
         """Close every connection of this process."""
@@ -117,8 +128,8 @@ class CommitWatcher:
     there is no SQLite file to watch, every look says "maybe", and the subscriber reads.
     """
 
-    def __init__(self, path: str | None) -> None:
-        self._connection = sqlite_module().connect(path, check_same_thread=False) if path else None
+    def __init__(self, path: str | None, driver: ModuleType) -> None:
+        self._connection = driver.connect(path, check_same_thread=False) if path else None
         self._seen = self._version()
 
     def _version(self) -> int | None:
@@ -146,26 +157,42 @@ def _weather() -> Iterator[None]:
         yield
     except OperationalError as error:
         reason = str(error.orig)
-        if "disk is full" in reason or "disk I/O error" in reason:
+        if "disk is full" in reason:
             raise DiskFull("The disk that holds the database is full; nothing of this request was kept.") from error
+        if "disk I/O error" in reason:
+            raise Unavailable(
+                "The disk that holds the database reports an error; it may be full or failing."
+            ) from error
         if "locked" in reason or "busy" in reason:
             raise Unavailable("The database is busy.", retry_after_sec=1) from error
         raise
+    except PoolTimeout as error:
+        raise Unavailable("The database is busy.", retry_after_sec=1) from error
 
 
-def _sqlite_engine(url: str, *, begin: str, query_only: bool, **pool: Any) -> Engine:
+def _sqlite_engine(url: str, driver: ModuleType, *, begin: str, query_only: bool, pool_size: int) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    module = sqlite_module()
-    engine = create_engine(url, module=module, connect_args={"check_same_thread": False}, **pool)
-    safe = wal_is_safe(module.sqlite_version_info)
+    engine = create_engine(
+        url,
+        module=driver,
+        connect_args={"check_same_thread": False},
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_BUSY_TIMEOUT_MS / 1000,
+    )
+    safe = wal_is_safe(driver.sqlite_version_info)
     if not safe:
-        _log.error("SQLite %s can corrupt a shared WAL file; using a rollback journal", module.sqlite_version)
+        _log.error("SQLite %s can corrupt a shared WAL file; using a rollback journal", driver.sqlite_version)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        # Counts only before the first page is written, and would write on each connect: a full disk could not be read.
+        if connection.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+            connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
         for pragma in _pragmas(wal=safe, query_only=query_only):
             connection.execute(pragma)
 
@@ -177,10 +204,8 @@ def _sqlite_engine(url: str, *, begin: str, query_only: bool, **pool: Any) -> En
 
 
 def _pragmas(*, wal: bool, query_only: bool) -> list[str]:
-    """The settings of a connection; auto_vacuum counts only before WAL writes the first page of a new file."""
+    """The settings of a connection, in order."""
     return [
-        f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}",
-        "PRAGMA auto_vacuum = INCREMENTAL",
         f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}",
         f"PRAGMA synchronous = {'NORMAL' if wal else 'FULL'}",
         "PRAGMA foreign_keys = ON",
@@ -188,18 +213,6 @@ def _pragmas(*, wal: bool, query_only: bool) -> list[str]:
         "PRAGMA mmap_size = 0",
         *(["PRAGMA query_only = ON"] if query_only else []),
     ]
-
-
-def _writer_engine(url: str) -> Engine:
-    return _sqlite_engine(url, begin="BEGIN IMMEDIATE", query_only=False, pool_size=1, max_overflow=0)
-
-
-def _reader_engine(url: str) -> Engine:
-    return _sqlite_engine(url, begin="BEGIN", query_only=True, pool_size=_READERS, max_overflow=0)
-
-
-def _postgres_reader(url: str) -> Engine:
-    return create_engine(url, pool_size=_READERS, execution_options={"postgresql_readonly": True})
 
 
 def integrity(database: Database) -> str:

@@ -6,19 +6,26 @@ a process it is a point of the monotonic clock in a context variable.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 HEADER = "x-vx11-deadline-ms"
+_MILLISECONDS = re.compile(r"[0-9]{1,9}")
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-def arrived(header: str | None) -> None:
-    """Take over the deadline a request came with; a missing or senseless header means none."""
-    if header and header.isdigit():
-        _deadline.set(time.monotonic() + int(header) / 1000)
-    else:
-        _deadline.set(None)
+@contextmanager
+def arrived(header: str | None) -> Iterator[None]:
+    """Keep to the deadline a request came with while it is served; a missing or senseless header means none."""
+    milliseconds = _MILLISECONDS.fullmatch(header or "")
+    before = _deadline.set(time.monotonic() + int(milliseconds[0]) / 1000 if milliseconds else None)
+    try:
+        yield
+    finally:
+        _deadline.reset(before)
 
 
 def seconds_left() -> float | None:

@@ -48,7 +48,7 @@ class Idempotency:
         if len(key) > _MAX_KEY:
             raise Invalid(f"Idempotency-Key is longer than {_MAX_KEY} characters.")
         digest = hashlib.sha256(f"{caller.user}\n{request.method} {request.url.path}\n{key}".encode()).hexdigest()
-        body = hashlib.sha256(await request.body()).hexdigest()
+        body = hashlib.sha256(f"{request.url.query}\n".encode() + await request.body()).hexdigest()
         stored = await self._db.writing(_claim, digest, body, self._clock.now())
         if stored is not None:
             return _json(stored.answer or "", stored.status or status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -11,16 +12,27 @@ from pythonjsonlogger.json import JsonFormatter
 
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 
-# What a credential looks like in this house: our own tokens, signed service tokens (JWT), and headers.
+# What a credential looks like in this house: our own tokens, signed service tokens (JWT), and headers. A value ends
+# before a quote or backslash, so that redacted JSON is still JSON; a placeholder (`$TOKEN`, `<token>`) is no secret.
 _SECRETS = re.compile(
     r"vx11_[A-Za-z0-9_-]{8,}"
     r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"
-    r"|(?i:(?<=bearer )|(?<=x-vx11-token: ))\S+"
+    r"|(?i:(?<=bearer )|(?<=x-vx11-token: ))[^\s\"'\\$<]+"
 )
+_HIDE_FROM_LENGTH = 4  # replacing shorter texts would only garble the lines
+_hidden: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """Redact this very text from now on: a VX11_TOKEN that somebody chose may look like any word."""
+    if len(secret) >= _HIDE_FROM_LENGTH:
+        _hidden.update((secret, json.dumps(secret)[1:-1]))
 
 
 def redacted(text: str) -> str:
-    """`text` with everything that looks like a credential replaced."""
+    """`text` with everything that is or looks like a credential replaced; JSON stays JSON."""
+    for secret in _hidden:
+        text = text.replace(secret, "[redacted]")
     return _SECRETS.sub("[redacted]", text)
 
 

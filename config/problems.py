@@ -8,24 +8,36 @@ clients expect it (RFC 9457, section 3.2, allows extension members).
 from __future__ import annotations
 
 import json
-import logging
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from config import errors
 from config.errors import VX11Error
-from config.logs import correlation_id
+from config.logs import correlation_id, redacted
 
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:vx11:problem:"
 _OWN_MEMBERS = {"type", "title", "status", "detail", "code", "correlation_id", "errors", "hint", "error"}
-_log = logging.getLogger(__name__)
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+class _Problem(BaseModel):
+    """A problem body as it comes in: what is read of it has these types, or it is not one of ours."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    detail: str
+    hint: str | None = None
+    errors: list[dict[str, str]] = []
 
 
 def problem_body(error: VX11Error, *, openai: bool = False) -> dict[str, Any]:
@@ -58,7 +70,7 @@ def problem_headers(error: VX11Error) -> dict[str, str]:
 
 def problem_response(error: VX11Error, *, path: str = "") -> Response:
     """The HTTP answer for `error`, for handlers and for plain ASGI code alike."""
-    body = json.dumps(problem_body(error, openai=path.startswith("/v1/")))
+    body = redacted(json.dumps(problem_body(error, openai=path.startswith("/v1/"))))
     return Response(body, error.status, problem_headers(error), media_type=MEDIA_TYPE)
 
 
@@ -69,19 +81,19 @@ def error_from_answer(status: int, headers: Mapping[str, str], content: bytes) -
     a stranger wrote is not ours to repeat.
     """
     try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
-    known = errors.error_class(str(body.get("code"))) if isinstance(body, dict) else None
-    if known is None or not isinstance(body, dict):
+        problem = _Problem.model_validate_json(content)
+    except ValidationError:
+        problem = None
+    known = errors.error_class(problem.code) if problem else None
+    if known is None or problem is None:
         return errors.BadPeer(f"The peer answered with status {status} and no problem VX11 knows.")
     retry_after = headers.get("retry-after", "")
     return known(
-        str(body.get("detail", known.title)),
-        hint=body.get("hint"),
-        retry_after_sec=float(retry_after) if retry_after.isdigit() else None,
-        errors=body.get("errors") or (),
-        extra={key: value for key, value in body.items() if key not in _OWN_MEMBERS},
+        problem.detail,
+        hint=problem.hint,
+        retry_after_sec=float(retry_after) if _SECONDS.fullmatch(retry_after) else None,
+        errors=problem.errors,
+        extra={key: value for key, value in (problem.model_extra or {}).items() if key not in _OWN_MEMBERS},
     )
 
 
@@ -119,14 +131,8 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     return problem_response(error, path=path)
 
 
-async def _on_bug(request: Request, exc: Exception) -> Response:
-    _log.error("unhandled exception", exc_info=exc)
-    return problem_response(errors.Internal("Something broke inside; the log has the rest."), path=request.url.path)
-
-
 def install(app: FastAPI) -> None:
-    """Give `app` the handlers of the house; nothing else in the tree shapes an error answer."""
+    """Give `app` the handlers of the house; what none of them knows is a bug, which `frame.py` answers."""
     app.add_exception_handler(VX11Error, _on_vx11_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_bug)

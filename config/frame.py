@@ -1,0 +1,106 @@
+"""The one ASGI layer around every service: correlation id, deadline, body limit, metrics, and the last catch.
+
+It is not a `BaseHTTPMiddleware`, because streams must pass through it untouched. What belongs to one request
+is taken back when the request is over, so that several apps can live in one task (tests run them so).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config import deadline, problems
+from config.clients import CORRELATION_HEADER
+from config.clock import Clock
+from config.errors import Internal, TooLarge
+from config.logs import correlation_id
+from config.metrics import Metrics
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_GONE = 499  # gone before an answer began (nginx's number for it)
+_log = logging.getLogger(__name__)
+
+
+class Frame:
+    """Stands between the server and the FastAPI app of one service."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Clock, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(CORRELATION_HEADER, "")
+        current = correlation_id.set(given if _CORRELATION_ID.fullmatch(given) else uuid.uuid4().hex)
+        try:
+            with deadline.arrived(headers.get(deadline.HEADER)):
+                if scope["type"] == "websocket":
+                    await self._app(scope, receive, send)
+                else:
+                    await self._measured(scope, receive, send, headers)
+        finally:
+            correlation_id.reset(current)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        began, status = self._clock.monotonic(), _GONE
+        own_header = (CORRELATION_HEADER.encode(), correlation_id.get().encode())
+
+        async def framed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), own_header]
+            await send(message)
+
+        self._metrics.began()
+        try:
+            await self._answered(scope, self._bounded(receive, headers), framed_send, headers)
+        except ClientDisconnect:
+            pass  # nobody is there to answer
+        except Exception:  # border: whatever a route lets slip is a bug of ours, and told as one
+            if status != _GONE:
+                raise  # the answer has begun: only a cut connection still tells the client
+            _log.exception("unhandled exception")
+            bug = Internal("Something broke inside; the log has the rest.")
+            await problems.problem_response(bug, path=scope["path"])(scope, receive, framed_send)
+        finally:
+            self._metrics.ended(status, self._clock.monotonic() - began)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        length = headers.get("content-length", "")
+        if _LENGTH.fullmatch(length) and int(length) > self._max_body_bytes:
+            await problems.problem_response(self._too_large(), path=scope["path"])(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _bounded(self, receive: Receive, headers: Headers) -> Receive:
+        """Count a body of undeclared length while it is read; over the limit it is refused."""
+        if headers.get("transfer-encoding") is None:
+            return receive
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return bounded
+
+    def _too_large(self) -> TooLarge:
+        limit = self._max_body_bytes
+        return TooLarge(f"The body is over {limit // 2**20} MiB.", extra={"limit_bytes": limit})
