@@ -22,10 +22,10 @@ class Demand(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """`count` tokens of one sequence in the batch; `last` when they are all it has, so its logits are wanted."""
+    """`size` tokens of one sequence in the batch; `last` when they are all it has, so its logits are wanted."""
 
     seq_id: int
-    count: int
+    size: int
     last: bool
 
 
@@ -37,8 +37,8 @@ def plan(demands: Iterable[Demand], *, n_batch: int, n_chunk: int) -> list[Slice
         return [Slice(demand.seq_id, 1, True) for demand in waiting[:n_batch]]
     budget = n_batch if singles == 0 else min(n_chunk, n_batch - singles)
     shares = _shares((demand for demand in waiting if demand.pending > 1), budget)
-    counts = ((demand, 1 if demand.pending == 1 else shares.get(demand.seq_id, 0)) for demand in waiting)
-    return [Slice(demand.seq_id, count, count == demand.pending) for demand, count in counts if count > 0]
+    sizes = ((demand, 1 if demand.pending == 1 else shares.get(demand.seq_id, 0)) for demand in waiting)
+    return [Slice(demand.seq_id, size, size == demand.pending) for demand, size in sizes if size > 0]
 
 
 def _shares(prompts: Iterable[Demand], budget: int) -> dict[int, int]:

@@ -19,7 +19,7 @@ PROMPT = "The quick brown fox jumps over the lazy"
 LENGTH = 4
 
 
-class CanaryFailed(Exception):
+class CanaryError(Exception):
     """The model computed, but not numbers."""
 
 
@@ -33,12 +33,12 @@ class Report:
 
 
 def sing(model: Model, context: Context, *, threads: int) -> Report:
-    """Decode a few tokens greedily on sequence 0 and forget them; raises CanaryFailed, LibraryError."""
+    """Decode a few tokens greedily on sequence 0 and forget them; raises CanaryError, LibraryError."""
     started = time.monotonic()
     sampler = context.sampler(Sampling(temperature=0))
     pending, past, drawn = model.tokenize(PROMPT), 0, []
     if not pending:
-        raise CanaryFailed("the vocabulary turns a plain sentence into no tokens")
+        raise CanaryError("the vocabulary turns a plain sentence into no tokens")
     for _ in range(LENGTH):
         [row] = context.decode([Slice(0, len(pending), True)], [(pending, past)], threads=threads)
         if past == 0:
@@ -55,6 +55,6 @@ def sing(model: Model, context: Context, *, threads: int) -> Report:
 
 def _check(logits: list[float]) -> None:
     if not all(map(math.isfinite, logits)):
-        raise CanaryFailed("the first decode gave infinite or undefined numbers")
+        raise CanaryError("the first decode gave infinite or undefined numbers")
     if min(logits) == max(logits):
-        raise CanaryFailed("the first decode found every token equally likely")
+        raise CanaryError("the first decode found every token equally likely")

@@ -20,7 +20,7 @@ class DecodeError(LibraryError):
     """A batch did not compute, and never will."""
 
 
-class Aborted(LibraryError):
+class AbortedError(LibraryError):
     """The batch was given up because `Compute.abort` was called; the memory holds some of it or none."""
 
 
@@ -43,7 +43,7 @@ class Compute(Protocol[D]):
     def decode(
         self, slices: Sequence[Slice], tokens: Iterable[tuple[Sequence[int], int]], *, threads: int
     ) -> list[int]:
-        """Evaluate a batch; a row for each slice, -1 where no logits were wanted. Raises Aborted, DecodeError."""
+        """Evaluate a batch; a row for each slice, -1 where no logits were wanted. Raises AbortedError, DecodeError."""
 
     def draw(self, sampler: D, row: int) -> int:
         """The next token from the logits in `row`."""

@@ -20,7 +20,7 @@ from typing import Any, Generic
 
 from config.errors import Internal, ModelFailed, TooManyRequests, Unavailable, VX11Error
 from switch.worker.batch import Demand, Slice, plan
-from switch.worker.compute import Aborted, Compute, D, DecodeError
+from switch.worker.compute import AbortedError, Compute, D, DecodeError
 from switch.worker.meter import Meter
 from switch.worker.outlet import End, Outlet, Output
 from switch.worker.sequence import Finish, Job, Sequence
@@ -153,7 +153,7 @@ class Engine(Generic[D]):
         started = time.monotonic()
         try:
             rows = self._compute.decode(slices, self._batch(slices), threads=self._threads(slices))
-        except Aborted:
+        except AbortedError:
             self._take_back(slices)
         except DecodeError as error:
             _log.error("a batch failed", extra={"reason": str(error)})
@@ -172,7 +172,7 @@ class Engine(Generic[D]):
                 Demand(one.seq_id, one.pending, one.arrival) for one in (r.sequence for r in self._running.values())
             )
             slices = plan(demands, n_batch=self._spec.n_batch, n_chunk=self._spec.n_chunk)
-            self._prefilling = frozenset(part.seq_id for part in slices if part.count > 1)
+            self._prefilling = frozenset(part.seq_id for part in slices if part.size > 1)
             self._compute.abort(self._stopping)
         return slices
 
@@ -208,11 +208,11 @@ class Engine(Generic[D]):
         """The tokens of each slice and the position of the first."""
         for part in slices:
             sequence = self._running[part.seq_id].sequence
-            yield sequence.tokens[sequence.n_past : sequence.n_past + part.count], sequence.n_past
+            yield sequence.tokens[sequence.n_past : sequence.n_past + part.size], sequence.n_past
 
     def _threads(self, slices: list[Slice]) -> int:
         """One token of one sequence is bound by latency between threads, everything larger by arithmetic."""
-        single = len(slices) == 1 and slices[0].count == 1
+        single = len(slices) == 1 and slices[0].size == 1
         return self._spec.n_threads if single else self._spec.n_threads_batch
 
     def _advance(self, slices: list[Slice], rows: list[int], started: float) -> None:
@@ -222,10 +222,10 @@ class Engine(Generic[D]):
         outputs = []
         for part, row in zip(slices, rows, strict=True):
             running = self._running[part.seq_id]
-            running.sequence.n_past += part.count
+            running.sequence.n_past += part.size
             if row >= 0:
                 outputs.append(self._draw(running, row, now))
-        prompt = sum(part.count for part in slices) - decoding
+        prompt = sum(part.size for part in slices) - decoding
         self.meter.step(prompt=prompt, decoding=decoding, drawn=len(outputs), seconds=now - started)
         with self._condition:
             self._prefilling = frozenset()
@@ -267,5 +267,6 @@ class Engine(Generic[D]):
             self.error = error
             tickets = [running.ticket for running in self._running.values()] + list(self._waiting)
             self._running.clear()
+            self._prefilling = frozenset()
             self._waiting.clear()
         self._deliver([Output(ticket.outlet, "", error) for ticket in tickets])

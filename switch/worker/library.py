@@ -14,8 +14,8 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llama_cpp import llama_cpp as lib
@@ -29,11 +29,10 @@ else:
     import llama_cpp.llama_cpp as lib
 
 from switch.worker.batch import Slice
-from switch.worker.compute import Aborted, DecodeError, LibraryError
+from switch.worker.compute import AbortedError, DecodeError, LibraryError
 from switch.worker.sampling import Sampling, stages
 
 _GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR = 3, 4
-_LOG_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _SAMPLERS: dict[str, Callable[..., Any]] = {
     "penalties": lib.llama_sampler_init_penalties,
     "greedy": lib.llama_sampler_init_greedy,
@@ -51,8 +50,8 @@ class Log:
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
         self._last: list[str] = []
-        self._callback = _LOG_CALLBACK(self._on_line)
-        lib._lib.llama_log_set(self._callback, None)
+        self._callback = lib.llama_log_callback(self._on_line)
+        lib.llama_log_set(self._callback, None)
 
     def last_words(self) -> str:
         """The complaints since the last call, one line."""
@@ -117,7 +116,7 @@ class Model:
         count = lib.llama_tokenize(self.vocab, raw, len(raw), tokens, room, add_special, True)
         if count < 0:
             raise LibraryError(f"a text of {len(raw)} bytes could not be tokenized ({count})")
-        return tokens[:count]
+        return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
         """The bytes a token adds to an answer; control tokens add none. For the engine's thread only."""
@@ -225,15 +224,15 @@ class Context:
     ) -> list[int]:
         """Evaluate one batch; return for each slice the row to sample from, or -1 where it wants none.
 
-        `tokens` gives for each slice its tokens and the position of the first. Raises Aborted, DecodeError.
+        `tokens` gives for each slice its tokens and the position of the first. Raises AbortedError, DecodeError.
         """
         rows, at = [], 0
         for part, (values, start) in zip(slices, tokens, strict=True):
-            end = at + part.count
+            end = at + part.size
             self._tokens[at:end] = values
-            self._positions[at:end] = range(start, start + part.count)
-            self._seq_ids[at:end] = (part.seq_id,) * part.count
-            self._wanted[at:end] = (0,) * part.count
+            self._positions[at:end] = range(start, start + part.size)
+            self._seq_ids[at:end] = (part.seq_id,) * part.size
+            self._wanted[at:end] = [0] * part.size
             self._wanted[end - 1] = part.last
             rows.append(end - 1 if part.last else -1)
             at = end
@@ -256,11 +255,11 @@ class Context:
 
     def draw(self, sampler: Sampler, row: int) -> int:
         """The next token of the sequence whose logits stand in `row` of the last batch."""
-        return lib.llama_sampler_sample(sampler.handle, self.handle, row)
+        return int(lib.llama_sampler_sample(sampler.handle, self.handle, row))
 
     def logits(self, row: int) -> list[float]:
         """The logits in `row` of the last batch, one a token of the vocabulary."""
-        return lib.llama_get_logits_ith(self.handle, row)[: self._model.n_vocab]
+        return list(lib.llama_get_logits_ith(self.handle, row)[: self._model.n_vocab])
 
     def forget(self, seq_id: int, start: int = 0) -> bool:
         """Drop the sequence from position `start` on; False when this kind of memory can only drop it whole."""
@@ -281,14 +280,6 @@ class Context:
 
     def _raise_for(self, status: int) -> None:
         if status == 2:
-            raise Aborted("the batch was given up")
+            raise AbortedError("the batch was given up")
         if status != 0:
             raise DecodeError(f"llama_decode answered {status}: {self._log.last_words()}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

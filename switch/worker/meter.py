@@ -33,7 +33,7 @@ class Meter:
         self.decode_rate = Rate()
 
     def step(self, *, prompt: int, decoding: int, drawn: int, seconds: float) -> None:
-        """Count one batch of `prompt` prompt tokens and `decoding` tokens of running answers, that drew `drawn` new ones.
+        """Count one batch of `prompt` prompt tokens and `decoding` tokens of running answers; it drew `drawn` new ones.
 
         A mixed batch counts for neither rate: nobody can say whose the time was.
         """

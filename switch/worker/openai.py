@@ -1,7 +1,7 @@
 """Request bodies of OpenAI's `chat/completions` and `completions`, checked and turned into what the engine runs.
 
-A parameter is taken, or known to change nothing, or refused by name: none is dropped in silence. All faults of a body are
-told at once, as `errors[]` of one Invalid. Bounds and defaults that OpenAI leaves open are those of llama.cpp's server.
+A parameter is taken, or known to change nothing, or refused by name: none is dropped in silence. All faults of a
+body are told at once, as `errors[]` of one Invalid. What OpenAI leaves open is as in llama.cpp's server.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from config.errors import VX11Error
 from switch.worker.sequence import Finish
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """The client has closed the connection; there is nobody to answer."""
 
 
@@ -45,10 +45,10 @@ class Outlet:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
-        self._end: End | VX11Error | Gone | None = None
+        self._end: End | VX11Error | GoneError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, text: str, end: End | VX11Error | Gone | None) -> None:
+    def push(self, text: str, end: End | VX11Error | GoneError | None) -> None:
         """Add what one step gave and wake the reader."""
         if text:
             self._texts.append(text)

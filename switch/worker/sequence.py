@@ -40,7 +40,7 @@ class Sequence:
     the tokens are here to be evaluated again.
     """
 
-    __slots__ = ("arrival", "finish", "n_past", "n_prompt", "seq_id", "text", "tokens", "_limit")
+    __slots__ = ("_limit", "arrival", "finish", "n_past", "n_prompt", "seq_id", "text", "tokens")
 
     def __init__(self, job: Job, *, seq_id: int, arrival: int, n_ctx: int) -> None:
         self.seq_id = seq_id

@@ -34,7 +34,7 @@ from config.logs import correlation_id
 from config.problems import problem_response
 from switch.worker import answers, openai
 from switch.worker.engine import Engine
-from switch.worker.outlet import Gone, Outlet
+from switch.worker.outlet import GoneError, Outlet
 from switch.worker.sequence import Job
 from switch.worker.spec import WorkerSpec
 from switch.worker.template import ChatTemplate
@@ -86,7 +86,7 @@ class Worker:
             if scope["method"] != method:
                 raise MethodNotAllowed(f"{scope['method']} is not offered at {path}.")
             await answer(receive, send)
-        except Gone:
+        except GoneError:
             _log.info("the client left before its answer was whole")
         except VX11Error as error:
             await problem_response(error, path=path)(scope, receive, send)
@@ -173,7 +173,7 @@ class Worker:
         """The job runs inside; whoever leaves before its end, client or server, cancels it."""
         ticket = self._served.engine.submit(job, outlet)
         watch = asyncio.create_task(_until_gone(receive))
-        watch.add_done_callback(lambda _task: outlet.push("", Gone()))
+        watch.add_done_callback(lambda _task: outlet.push("", GoneError()))
         try:
             yield
         finally:
@@ -233,7 +233,7 @@ async def _body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise GoneError
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY_BYTES:

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 SPEC_LIMIT_BYTES = 1 << 20
 
 
-class BadSpec(ValueError):
+class BadSpecError(ValueError):
     """The line on stdin is not a spec; the message says which field and why."""
 
 
@@ -57,11 +57,11 @@ class WorkerSpec:
         """Refuse what could never run."""
         for name in ("n_ctx", "n_seq_max", "n_batch", "n_chunk", "n_threads", "n_threads_batch"):
             if getattr(self, name) < 1:
-                raise BadSpec(f"{name} must be at least 1")
+                raise BadSpecError(f"{name} must be at least 1")
         if self.n_seq_max > self.n_batch:
-            raise BadSpec("n_batch must be at least n_seq_max: each running answer needs a place in each step")
+            raise BadSpecError("n_batch must be at least n_seq_max: each running answer needs a place in each step")
         if self.kv_tokens and self.kv_tokens < self.n_ctx:
-            raise BadSpec("kv_tokens must hold at least one sequence of n_ctx tokens")
+            raise BadSpecError("kv_tokens must hold at least one sequence of n_ctx tokens")
 
     @property
     def total_kv_tokens(self) -> int:
@@ -74,38 +74,35 @@ class WorkerSpec:
 
     @classmethod
     def parse(cls, line: bytes | str) -> WorkerSpec:
-        """Read `line()` back; raises BadSpec."""
+        """Read `line()` back; raises BadSpecError."""
         try:
             members = json.loads(line)
         except ValueError as error:
-            raise BadSpec(f"the spec is not JSON: {error}") from error
+            raise BadSpecError(f"the spec is not JSON: {error}") from error
         if not isinstance(members, dict):
-            raise BadSpec("the spec is not a JSON object")
+            raise BadSpecError("the spec is not a JSON object")
         return cls(**_checked(members))
 
 
-def _checked(members: Mapping[str, Any]) -> dict[str, Any]:
-    """`members` with known names and right types only; raises BadSpec."""
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "str": lambda value: isinstance(value, str),
+    "int": lambda value: type(value) is int,
+    "bool": lambda value: isinstance(value, bool),
+    "str | None": lambda value: value is None or isinstance(value, str),
+    "tuple[str, ...]": lambda value: isinstance(value, list) and all(isinstance(part, str) for part in value),
+}
+
+
+def _checked(members: dict[str, Any]) -> dict[str, Any]:
+    """`members` with known names and right types only; raises BadSpecError."""
     fields = {field.name: field for field in dataclasses.fields(WorkerSpec)}
-    unknown = set(members) - set(fields)
-    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
-    if unknown or required - set(members):
-        raise BadSpec(f"unknown members {sorted(unknown)}, missing members {sorted(required - set(members))}")
-    return {name: _value(name, members[name], fields[name].default) for name in members}
-
-
-def _value(name: str, value: Any, default: Any) -> Any:
-    """`value` if it has the type of the member `name`."""
-    if name == "aliases" and isinstance(value, list) and all(isinstance(alias, str) for alias in value):
-        return tuple(value)
-    wanted: type | tuple[type, ...]
-    if name == "chat_template":
-        wanted = (str, type(None))
-    else:
-        wanted = str if default is dataclasses.MISSING else type(default)
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise BadSpec(f"{name} has the wrong type: {type(value).__name__}")
-    return value
+    missing = {name for name, field in fields.items() if field.default is dataclasses.MISSING} - members.keys()
+    if missing or members.keys() - fields.keys():
+        raise BadSpecError(f"missing members {sorted(missing)}, unknown {sorted(members.keys() - fields.keys())}")
+    for name, value in members.items():
+        if not _CHECKS[str(fields[name].type)](value):
+            raise BadSpecError(f"{name} must be of type {fields[name].type}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in members.items()}
 
 
 def worker_environment(base: Mapping[str, str]) -> dict[str, str]:

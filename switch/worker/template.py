@@ -21,14 +21,14 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from config.errors import BadRequest
 
 
-class TemplateUnusable(Exception):
+class TemplateUnusableError(Exception):
     """The template of the model is not one that can be compiled; the message says where."""
 
 
 class _Generation(Extension):
     """`{% generation %}…{% endgeneration %}` renders what is inside."""
 
-    tags = {"generation"}
+    tags: set[str] = {"generation"}  # noqa: RUF012 - the type Jinja declares
 
     def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
         """Keep the body, drop the marks."""
@@ -50,7 +50,7 @@ class ChatTemplate:
         try:
             self._template = environment.from_string(source)
         except TemplateError as error:
-            raise TemplateUnusable(f"{error.message} (line {getattr(error, 'lineno', '?')})") from error
+            raise TemplateUnusableError(f"{error.message} (line {getattr(error, 'lineno', '?')})") from error
 
     def render(self, messages: Sequence[dict[str, str]]) -> str:
         """The prompt for `messages`, up to where the assistant speaks; raises BadRequest with the template's reason."""
