@@ -59,16 +59,17 @@ class Database:
 
     `write()` and `read()` are units of work for code that already runs in a thread; coroutines use
     `writing` and `reading`, which run a function in a thread inside one unit of work, so no await can
-    stand inside a transaction. `driver` is the SQLite module to use, the house's own unless a test gives one.
+    stand inside a transaction. `driver` is the SQLite module to use, the house's own unless a test gives one;
+    `busy_timeout_ms` is how long a unit of work waits for its turn.
     """
 
-    def __init__(self, url: str, *, driver: ModuleType | None = None) -> None:
+    def __init__(self, url: str, *, driver: ModuleType | None = None, busy_timeout_ms: int = _BUSY_TIMEOUT_MS) -> None:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._driver = driver or sqlite_module()
         if self.is_sqlite:
-            self._writer = _sqlite_engine(url, self._driver, begin="BEGIN IMMEDIATE", query_only=False, pool_size=1)
-            self._reader = _sqlite_engine(url, self._driver, begin="BEGIN", query_only=True, pool_size=_READERS)
+            self._writer = _sqlite_engine(url, self._driver, busy_timeout_ms, writes=True)
+            self._reader = _sqlite_engine(url, self._driver, busy_timeout_ms, writes=False)
         else:
             self._writer = create_engine(url, pool_size=_READERS)
             self._reader = create_engine(url, pool_size=_READERS, execution_options={"postgresql_readonly": True})
@@ -170,7 +171,7 @@ def _weather() -> Iterator[None]:
         raise Unavailable("The database is busy.", retry_after_sec=1) from error
 
 
-def _sqlite_engine(url: str, driver: ModuleType, *, begin: str, query_only: bool, pool_size: int) -> Engine:
+def _sqlite_engine(url: str, driver: ModuleType, busy_timeout_ms: int, *, writes: bool) -> Engine:
     path = make_url(url).database
     if path and path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -178,9 +179,9 @@ def _sqlite_engine(url: str, driver: ModuleType, *, begin: str, query_only: bool
         url,
         module=driver,
         connect_args={"check_same_thread": False},
-        pool_size=pool_size,
+        pool_size=1 if writes else _READERS,
         max_overflow=0,
-        pool_timeout=_BUSY_TIMEOUT_MS / 1000,
+        pool_timeout=busy_timeout_ms / 1000,
     )
     safe = wal_is_safe(driver.sqlite_version_info)
     if not safe:
@@ -189,16 +190,16 @@ def _sqlite_engine(url: str, driver: ModuleType, *, begin: str, query_only: bool
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not open transactions of its own
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
         # Counts only before the first page is written, and would write on each connect: a full disk could not be read.
         if connection.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
             connection.execute(f"PRAGMA auto_vacuum = {_INCREMENTAL}")
-        for pragma in _pragmas(wal=safe, query_only=query_only):
+        for pragma in _pragmas(wal=safe, query_only=not writes):
             connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 
 from config.app import House, create_app
@@ -17,8 +18,8 @@ class Body(BaseModel):
     number: int
 
 
-def app_in(folder: Path, **changes: object) -> tuple[House, object]:
-    house = house_in(folder, "madre", **changes)
+def app_in(folder: Path) -> tuple[House, FastAPI]:
+    house = house_in(folder, "madre")
     router = APIRouter()
 
     @router.post("/echo")
@@ -87,7 +88,7 @@ async def test_problems_have_one_shape(tmp_path: Path) -> None:
 async def test_large_bodies_are_refused_declared_or_not(tmp_path: Path) -> None:
     _, app = app_in(tmp_path)
 
-    async def flood() -> object:
+    async def flood() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b"x" * 100_000
 
