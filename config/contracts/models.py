@@ -55,7 +55,7 @@ class ModelRegister(Request):
     name: ModelName | None = None
     sha256: Sha256 | None = None
     task_type: TaskType | None = None
-    tags: Tags = []
+    tags: Tags = Field(default_factory=list)
 
 
 class ModelPatch(Request):
@@ -108,7 +108,7 @@ class CatalogueModel(Answer):
     sha256: Sha256 | None
     size_bytes: int | None
     download_bytes: int | None
-    max_context: int
+    max_context: int | None
     parameters: str
     quantisation: str
     licence: str
@@ -138,7 +138,7 @@ class JobError(Answer):
     title: str
     detail: str
     hint: str | None = None
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class DownloadJob(Answer):
@@ -176,7 +176,8 @@ class ScanFinding(Answer):
 class ScanReport(Answer):
     """What a scan of the models folder found and did.
 
-    `busy` files are still being written and are looked at next time; `missing` are rows whose file is gone.
+    `busy` files are still being written and are looked at next time; `ignored` ones neither are GGUF nor
+    claim to be; `missing` are rows whose file is gone, `restored` those whose file came back.
     """
 
     known: int
@@ -186,6 +187,7 @@ class ScanReport(Answer):
     missing: list[ScanFinding]
     restored: list[ScanFinding]
     busy: list[ScanFinding]
+    ignored: list[ScanFinding]
     leftovers_removed: int
 
 
