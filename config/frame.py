@@ -10,7 +10,6 @@ import logging
 import re
 import uuid
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,9 +20,14 @@ from config.errors import Internal, TooLarge
 from config.logs import correlation_id
 from config.metrics import Metrics
 
+RawHeaders = dict[bytes, bytes]
+
+_CORRELATION = CORRELATION_HEADER.encode()
+_DEADLINE = deadline.HEADER.encode()
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _GONE = 499  # gone before an answer began (nginx's number for it)
+_BUG = 500  # FastAPI's outermost layer has answered, and raised again for the log
 _log = logging.getLogger(__name__)
 
 
@@ -41,11 +45,11 @@ class Frame:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get(CORRELATION_HEADER, "")
+        headers = dict(scope["headers"])
+        given = headers.get(_CORRELATION, b"").decode("latin-1")
         current = correlation_id.set(given if _CORRELATION_ID.fullmatch(given) else uuid.uuid4().hex)
         try:
-            with deadline.arrived(headers.get(deadline.HEADER)):
+            with deadline.arrived(headers.get(_DEADLINE)):
                 if scope["type"] == "websocket":
                     await self._app(scope, receive, send)
                 else:
@@ -53,9 +57,9 @@ class Frame:
         finally:
             correlation_id.reset(current)
 
-    async def _measured(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
         began, status = self._clock.monotonic(), _GONE
-        own_header = (CORRELATION_HEADER.encode(), correlation_id.get().encode())
+        own_header = (_CORRELATION, correlation_id.get().encode())
 
         async def framed_send(message: Message) -> None:
             nonlocal status
@@ -70,24 +74,25 @@ class Frame:
         except ClientDisconnect:
             pass  # nobody is there to answer
         except Exception:  # border: whatever a route lets slip is a bug of ours, and told as one
-            if status != _GONE:
+            if status not in (_GONE, _BUG):
                 raise  # the answer has begun: only a cut connection still tells the client
             _log.exception("unhandled exception")
-            bug = Internal("Something broke inside; the log has the rest.")
-            await problems.problem_response(bug, path=scope["path"])(scope, receive, framed_send)
+            if status == _GONE:
+                bug = Internal("Something broke inside; the log has the rest.")
+                await problems.problem_response(bug, path=scope["path"])(scope, receive, framed_send)
         finally:
             self._metrics.ended(status, self._clock.monotonic() - began)
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        length = headers.get("content-length", "")
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
+        length = headers.get(b"content-length", b"").decode("latin-1")
         if _LENGTH.fullmatch(length) and int(length) > self._max_body_bytes:
             await problems.problem_response(self._too_large(), path=scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _bounded(self, receive: Receive, headers: Headers) -> Receive:
+    def _bounded(self, receive: Receive, headers: RawHeaders) -> Receive:
         """Count a body of undeclared length while it is read; over the limit it is refused."""
-        if headers.get("transfer-encoding") is None:
+        if b"transfer-encoding" not in headers:
             return receive
         seen = 0
 

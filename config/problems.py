@@ -8,6 +8,7 @@ clients expect it (RFC 9457, section 3.2, allows extension members).
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from config.logs import correlation_id, redacted
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:vx11:problem:"
 _OWN_MEMBERS = {"type", "title", "status", "detail", "code", "correlation_id", "errors", "hint", "error"}
+_log = logging.getLogger(__name__)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -131,8 +133,19 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     return problem_response(error, path=path)
 
 
+async def _on_bug(request: Request, exc: Exception) -> Response:
+    _log.error("unhandled exception", exc_info=exc)
+    return problem_response(bug(), path=request.url.path)
+
+
+def bug() -> VX11Error:
+    """What a caller is told of an exception that nobody expected; the log has the rest."""
+    return errors.Internal("Something broke inside; the log has the rest.")
+
+
 def install(app: FastAPI) -> None:
-    """Give `app` the handlers of the house; what none of them knows is a bug, which `frame.py` answers."""
+    """Give `app` the handlers of the house; nothing else in the tree shapes an error answer."""
     app.add_exception_handler(VX11Error, _on_vx11_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
