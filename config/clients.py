@@ -31,6 +31,7 @@ A = TypeVar("A", bound=BaseModel)
 ByteClient = aiohttp.ClientSession
 CORRELATION_HEADER = "x-correlation-id"
 _CONNECT_SEC = 2.0
+_VITAL_SEC = 1.0
 _GET_TRIES = 3
 _RETRY_PAUSE_SEC = 0.05
 
@@ -86,7 +87,7 @@ class Peer:
         A single try outside the breaker: looking whether somebody is there must not count as failing.
         """
         try:
-            response = await self._http.get(path, timeout=Timeout.QUICK.value)
+            response = await self._http.get(path, timeout=_VITAL_SEC)
             return answer.model_validate_json(response.content) if response.status_code == 200 else None
         except (httpx.TransportError, ValidationError):
             return None
@@ -225,6 +226,7 @@ class Clients:
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_SEC),
             cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("user-agent", "accept", "content-type"),
         )
         self._sessions.append(session)
         return session

@@ -34,7 +34,8 @@ def current(database: Database) -> str | None:
     with database.read() as session:
         if not inspect(session.connection()).has_table("alembic_version"):
             return None
-        return session.scalar(text("SELECT version_num FROM alembic_version"))
+        revision: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+        return revision
 
 
 def is_at_head(settings: Settings) -> bool:

@@ -109,6 +109,18 @@ class HermesSettings(BaseSettings):
     allow_file_sources: bool = Field(default=True, description="Whether `file:` sources may be registered.")
 
 
+class RetentionSettings(BaseSettings):
+    """How many days rows are kept, table by table; maintenance deletes older ones."""
+
+    model_config = _group("VX11_RETENTION_")
+
+    audit_logs_days: Count = Field(default=90, description="The audit trail.")
+    events_days: Count = Field(default=30, description="The event journal.")
+    model_usage_stats_days: Count = Field(default=90, description="What models were used for.")
+    power_events_days: Count = Field(default=30, description="What power did.")
+    routing_events_days: Count = Field(default=30, description="Why a model or provider was chosen.")
+
+
 class Settings(BaseSettings):
     """All settings of one process."""
 
@@ -140,6 +152,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     switch: SwitchSettings = Field(default_factory=SwitchSettings)
     hermes: HermesSettings = Field(default_factory=HermesSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @field_validator("token")
     @classmethod
@@ -165,6 +178,11 @@ class Settings(BaseSettings):
     def logs_path(self) -> Path:
         """The folder of what each service prints."""
         return self.data_path / "logs"
+
+    @property
+    def backups_path(self) -> Path:
+        """The folder of database backups."""
+        return self.data_path / "backups"
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,0 +1,1 @@
+"""The drivers: what really starts and stops services."""

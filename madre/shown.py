@@ -1,0 +1,61 @@
+"""Madre's things as the wire shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from config.contracts import power
+from config.contracts.power import DriverRun, Policy, PowerState, ServicePower
+from config.services import FLEET
+from madre.desired import policy_state
+from madre.lives import Life
+from madre.windows import Window, ends_last, remaining_sec
+
+
+def window(shown: Window, now: datetime, run: DriverRun | None = None) -> power.Window:
+    """A window; its deadline is null while none counts."""
+    return power.Window(
+        window_id=shown.window_id,
+        services=list(shown.services),
+        mode=shown.mode,
+        state=shown.state,
+        opened_by=shown.opened_by,
+        reason=shown.reason,
+        created_at=shown.created_at,
+        deadline=None if shown.mode == "hold" else shown.deadline,
+        ttl_remaining_sec=remaining_sec(shown, now),
+        closed_at=shown.closed_at,
+        close_reason=shown.close_reason,
+        exec=run,
+    )
+
+
+def state(
+    policy: Policy, windows: Iterable[Window], lives: Mapping[str, Life], memory_mb: Mapping[str, float], now: datetime
+) -> PowerState:
+    """Everything about power at `now`."""
+    live = list(windows)
+    last = ends_last(live)
+    services = [_service(name, lives.get(name), memory_mb.get(name)) for name in FLEET]
+    return PowerState(
+        policy=policy_state(policy, live),
+        windows=[window(one, now) for one in live],
+        window_id=last.window_id if last else None,
+        deadline=last.deadline if last and last.mode == "ttl" else None,
+        ttl_remaining_sec=remaining_sec(last, now) if last else None,
+        active_services=[one.name for one in services if one.state in ("ready", "unready", "starting")],
+        services=services,
+    )
+
+
+def _service(name: str, life: Life | None, memory_mb: float | None) -> ServicePower:
+    if life is None:
+        return ServicePower(name=name, state="absent", since=None, restarts=0, memory_mb=None)
+    return ServicePower(
+        name=name,
+        state=life.state,
+        since=life.since,
+        restarts=life.restarts,
+        memory_mb=memory_mb if life.is_up else None,
+    )
