@@ -6,9 +6,10 @@ that nothing is lost and nothing scrolls without end. Standard library only: the
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -20,7 +21,7 @@ PLAIN_LINE_SEC = 30.0
 TITLE_WIDTH = 16
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
-_ERASE_LINE = "\r\x1b[2K"
+_COLOUR = re.compile(r"(\x1b\[\d*m)")
 
 
 class Terminal:
@@ -38,7 +39,7 @@ class Terminal:
         self.monotonic = monotonic
         self._stream = stream
         self._colour = colour and live
-        self._painted = False
+        self._painted_lines = 0
 
     def say(self, text: str = "") -> None:
         """Print `text` on lines of its own."""
@@ -53,19 +54,25 @@ class Terminal:
         self.say(f"  {title:<{TITLE_WIDTH}} {self._paint(_GREEN, 'ok')}  {text}")
 
     def write(self, text: str) -> None:
-        """Print `text` as it is, at once; clears a painted bar first."""
-        if self._painted:
-            self._stream.write(_ERASE_LINE)
-            self._painted = False
-        self._stream.write(text)
+        """Print `text` as it is, at once, in the place of what was painted."""
+        self._stream.write(self._erase() + text)
         self._stream.flush()
 
-    def paint_line(self, text: str) -> None:
-        """Repaint the current line with `text`, cut to the width of the window (live terminals only)."""
-        width = shutil.get_terminal_size().columns - 1
-        self._stream.write(_ERASE_LINE + text[:width])
+    def paint(self, lines: Sequence[str]) -> None:
+        """Show `lines` in the place of what was painted before, each cut to the window (live terminals only)."""
+        size = shutil.get_terminal_size()
+        shown = [_cut(line, size.columns - 1) for line in lines[: size.lines - 1]]
+        self._stream.write(self._erase() + "\n".join(shown))
         self._stream.flush()
-        self._painted = True
+        self._painted_lines = len(shown)
+
+    def _erase(self) -> str:
+        """What takes the painted lines off the screen again."""
+        if not self._painted_lines:
+            return ""
+        up = f"\x1b[{self._painted_lines - 1}A" if self._painted_lines > 1 else ""
+        self._painted_lines = 0
+        return f"\r{up}\x1b[J"
 
     def bold(self, text: str) -> str:
         """`text`, emphasised where the terminal can."""
@@ -125,7 +132,7 @@ class Bar:
             return
         self._shown_at, self._shown_tenth = now, self._tenth()
         if self._terminal.live:
-            self._terminal.paint_line(f"  {self._title:<{TITLE_WIDTH}} {self._cells()} {self._words(now)}")
+            self._terminal.paint([f"  {self._title:<{TITLE_WIDTH}} {self._cells()} {self._words(now)}"])
         else:
             self._terminal.say(f"  {self._title}: {self._words(now)}")
 
@@ -159,6 +166,18 @@ class Bar:
         if not 0 < self.done < self.total or elapsed < 2:
             return ""
         return left_in_words(elapsed / self.done * (self.total - self.done))
+
+
+def _cut(line: str, width: int) -> str:
+    """`line` without what would not fit; colour codes take no room and are all kept."""
+    kept, room = [], width
+    for part in _COLOUR.split(line):
+        if _COLOUR.fullmatch(part):
+            kept.append(part)
+        else:
+            kept.append(part[:room])
+            room -= len(part[:room])
+    return "".join(kept)
 
 
 def terminal_on(stream: TextIO, *, colour: bool) -> Terminal:

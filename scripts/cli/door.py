@@ -1,0 +1,180 @@
+"""The gateway as the command line uses it: one method a verb, typed by the contracts.
+
+Whatever goes wrong comes out as CommandFailed, in the words of the error tree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from config import clients
+from config.auth import admin_token
+from config.contracts.base import Page
+from config.contracts.models import Catalogue, DownloadJob, LocalModel, ModelPull
+from config.contracts.power import PolicyStatus, PowerState, Window, WindowClose, WindowExtend, WindowHold, WindowOpen
+from config.contracts.serving import ServedModel, ServedModels
+from config.contracts.status import FleetStatus
+from config.errors import VX11Error
+from config.settings import Settings
+from scripts.cli.failure import CommandFailed
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A bit of a streamed answer; the last one carries `usage`, the counts of tokens."""
+
+    text: str
+    usage: Mapping[str, int] | None = None
+
+
+class Door:
+    """A connection to one gateway with one token."""
+
+    def __init__(self, client: httpx.Client) -> None:  # noqa: TID251  # the type; config.clients makes it
+        self._client = client
+
+    def is_ready(self) -> bool:
+        """Whether the gateway answers and can do its job."""
+        try:
+            return self._client.get("/ready", timeout=2.0).is_success
+        except httpx.HTTPError:
+            return False
+
+    def status(self) -> FleetStatus:
+        """What is really running."""
+        return self._get("/vx11/status", FleetStatus)
+
+    def catalogue(self) -> Catalogue:
+        """The models hermes knows how to get."""
+        return self._get("/hermes/catalog", Catalogue)
+
+    def models(self) -> list[LocalModel]:
+        """The models on this machine."""
+        return self._get("/hermes/models?limit=200", Page[LocalModel]).items
+
+    def served(self) -> ServedModels:
+        """The models in memory, and the budget."""
+        return self._get("/switch/models", ServedModels)
+
+    def pull(self, order: ModelPull) -> DownloadJob:
+        """Start bringing a model here."""
+        return self._post("/hermes/models/pull", order, DownloadJob)
+
+    def job(self, job_id: str) -> DownloadJob:
+        """How a download is getting on."""
+        return self._get(f"/hermes/jobs/{job_id}", DownloadJob)
+
+    def cancel_job(self, job_id: str) -> DownloadJob:
+        """Stop a download."""
+        return self._post(f"/hermes/jobs/{job_id}/cancel", None, DownloadJob)
+
+    def remove_model(self, name: str) -> None:
+        """Delete a model, row and file."""
+        self._ask("DELETE", f"/hermes/models/{name}")
+
+    def load_model(self, name: str) -> ServedModel:
+        """Bring a model into memory."""
+        return self._post(f"/switch/models/{name}/load", None, ServedModel)
+
+    def unload_model(self, name: str) -> ServedModel:
+        """Take a model out of memory."""
+        return self._post(f"/switch/models/{name}/unload", None, ServedModel)
+
+    def power(self) -> PowerState:
+        """Policy, windows and services as madre sees them."""
+        return self._get("/madre/power/state", PowerState)
+
+    def open_window(self, order: WindowOpen) -> Window:
+        """Hold services up for a while."""
+        return self._post("/madre/power/window/open", order, Window)
+
+    def close_window(self, order: WindowClose) -> Window:
+        """Let go of a window."""
+        return self._post("/madre/power/window/close", order, Window)
+
+    def hold_window(self, order: WindowHold) -> Window:
+        """Take a window's deadline away, or give it one again."""
+        return self._post("/madre/power/window/hold", order, Window)
+
+    def extend_window(self, order: WindowExtend) -> Window:
+        """Move a window's deadline."""
+        return self._post("/madre/power/window/extend", order, Window)
+
+    def apply_policy(self, policy: str) -> PolicyStatus:
+        """Put a policy in force."""
+        return self._post(f"/madre/power/policy/{policy}/apply", None, PolicyStatus)
+
+    def chat(self, messages: Sequence[Mapping[str, str]], *, model: str, **more: object) -> Iterator[Piece]:
+        """Ask `model`; its answer, piece by piece as it is made."""
+        order = {
+            "model": model,
+            "messages": list(messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **more,
+        }
+        with _in_words(), self._client.stream("POST", "/v1/chat/completions", json=order) as answer:
+            if answer.is_error:
+                answer.read()
+                clients.raise_for_problem(answer)
+            for line in answer.iter_lines():
+                if line.startswith("data: ") and line != "data: [DONE]":
+                    yield _piece(json.loads(line.removeprefix("data: ")))
+
+    def _get(self, path: str, answer: type[T]) -> T:
+        return answer.model_validate_json(self._ask("GET", path).content)
+
+    def _post(self, path: str, order: BaseModel | None, answer: type[T]) -> T:
+        body = order.model_dump(mode="json", exclude_none=True) if order else None
+        return answer.model_validate_json(self._ask("POST", path, body).content)
+
+    def _ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        with _in_words():
+            answer = self._client.request(method, path, json=body)
+            clients.raise_for_problem(answer)
+            return answer
+
+
+def address_of(settings: Settings) -> str:
+    """Where the gateway of this machine's fleet is reached from this machine."""
+    host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::"} else settings.bind  # noqa: S104  # any address: this one
+    return f"http://{host}:{settings.port_of('tentaculo_link')}"
+
+
+@contextmanager
+def open_door(settings: Settings) -> Iterator[Door]:
+    """The gateway of this machine's fleet, with the admin token."""
+    with clients.door(address_of(settings), admin_token(settings)) as client:
+        yield Door(client)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except VX11Error as error:
+        raise CommandFailed(error.detail, error.hint or "") from error
+    except httpx.ConnectError as error:
+        raise CommandFailed("The fleet is not running.", "Start it: ./vx11 up") from error
+    except httpx.TimeoutException as error:
+        raise CommandFailed("The fleet did not answer in time.", "How it is: ./vx11 status") from error
+    except httpx.TransportError as error:
+        raise CommandFailed(f"The connection to the fleet broke ({type(error).__name__}).") from error
+
+
+def _piece(event: dict[str, Any]) -> Piece:
+    """One server-sent event of a chat stream, as OpenAI writes them."""
+    if "error" in event:
+        raise CommandFailed(str(event["error"].get("message", event["error"])))
+    choices = event.get("choices") or []
+    text = (choices[0].get("delta") or {}).get("content") if choices else None
+    return Piece(text or "", event.get("usage"))

@@ -1,0 +1,119 @@
+"""Runs the tests, ring by ring, from the cheapest to the most real.
+
+unit: pure decisions · service: one app over a real database · house: shape, imports, linters ·
+fleet: real processes and real models · compose: a real Docker engine · browser: the page in a real browser.
+What stands after `--` goes to pytest.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from scripts.cli.context import Context
+from scripts.cli.failure import CommandFailed
+from scripts.terminal import Terminal
+
+RINGS = ("unit", "service", "house", "fleet", "compose", "browser")
+QUICK = ("unit", "service", "house")
+_NOTHING_COLLECTED = 5
+_COUNTS = ("tests", "failures", "errors", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class RingResult:
+    """How one ring ended; counts are tests, `code` is pytest's exit code."""
+
+    ring: str
+    code: int
+    passed: int
+    failed: int
+    skipped: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing in it ran: all of it was skipped, or there was nothing."""
+        return self.passed + self.failed == 0 and self.code in {0, _NOTHING_COLLECTED}
+
+    @property
+    def is_bad(self) -> bool:
+        """Something in it failed."""
+        return self.code not in {0, _NOTHING_COLLECTED}
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declare what the command takes."""
+    parser.add_argument("rings", nargs="*", metavar="RING", help=f"one or more of {', '.join(RINGS)}; none: all")
+    parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}: the inner loop")
+
+
+def run(options: Namespace, context: Context) -> int:
+    """Run the rings asked for; 0 when all of them passed (under CI=true: and none was empty)."""
+    tests = context.world.repository / "tests"
+    rings = chosen_rings(options.rings, quick=options.quick, present=present_rings(tests))
+    results = [_run_ring(ring, options.passed_on, context) for ring in rings]
+    return report(results, context.terminal, strict=context.world.continuous_integration)
+
+
+def present_rings(tests: Path) -> list[str]:
+    """The rings that this build has a folder for."""
+    return [ring for ring in RINGS if (tests / ring).is_dir()]
+
+
+def chosen_rings(names: Sequence[str], *, quick: bool, present: Sequence[str]) -> list[str]:
+    """The rings to run, in their own order."""
+    for name in names:
+        if name not in RINGS:
+            raise CommandFailed(f"There is no test ring {name!r}.", f"Rings: {', '.join(RINGS)}.")
+        if name not in present:
+            raise CommandFailed(f"The ring {name!r} comes with a room that this build does not hold yet.")
+    wanted = names or (QUICK if quick else RINGS)
+    return [ring for ring in present if ring in wanted]
+
+
+def report(results: Sequence[RingResult], terminal: Terminal, *, strict: bool) -> int:
+    """Print what each ring did, and the sum; the exit code."""
+    terminal.headline("Test rings")
+    for result in results:
+        terminal.say(f"  {result.ring:<8} {_verdict(result, terminal)}")
+    empty = [result.ring for result in results if result.is_empty]
+    if empty:
+        terminal.say(f"\n{terminal.bad('NOTHING RAN')} in: {', '.join(empty)}.")
+    passed, failed, skipped = (sum(getattr(r, name) for r in results) for name in ("passed", "failed", "skipped"))
+    terminal.say(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+    return int(any(result.is_bad for result in results) or bool(empty and strict))
+
+
+def read_counts(ring: str, code: int, junit: Path) -> RingResult:
+    """The counts in a JUnit file that pytest wrote; none where it wrote no file (it broke before)."""
+    if not junit.exists():
+        return RingResult(ring, code, 0, 0, 0)
+    suite = ElementTree.parse(junit).getroot().find("testsuite")  # noqa: S314  # our own pytest wrote it
+    count = {name: int(suite.get(name, 0)) if suite is not None else 0 for name in _COUNTS}
+    failed = count["failures"] + count["errors"]
+    return RingResult(ring, code, count["tests"] - failed - count["skipped"], failed, count["skipped"])
+
+
+def _run_ring(ring: str, extra: Sequence[str], context: Context) -> RingResult:
+    context.terminal.headline(f"Ring: {ring}")
+    junit = context.world.repository / "build" / f"tests-{ring}.xml"
+    junit.parent.mkdir(exist_ok=True)
+    junit.unlink(missing_ok=True)
+    command = [sys.executable, "-P", "-m", "pytest", f"tests/{ring}", "-rs", f"--junitxml={junit}", *extra]
+    variables = context.world.child_variables(PYTHONUNBUFFERED="1")
+    code = subprocess.run(command, env=variables, cwd=context.world.repository, check=False).returncode
+    return read_counts(ring, code, junit)
+
+
+def _verdict(result: RingResult, terminal: Terminal) -> str:
+    counts = f"{result.passed} passed, {result.failed} failed, {result.skipped} skipped"
+    if result.is_bad:
+        return f"{terminal.bad('failed')}  {counts}"
+    if result.is_empty:
+        return f"{terminal.bad('empty')}   {counts}"
+    return f"{terminal.good('passed')}  {counts}"
