@@ -7,8 +7,8 @@ is taken back when the request is over, so that several apps can live in one tas
 from __future__ import annotations
 
 import logging
+import os
 import re
-import uuid
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from config import deadline, problems
 from config.clients import CORRELATION_HEADER
 from config.clock import Clock
-from config.errors import Internal, TooLarge
+from config.errors import TooLarge
 from config.logs import correlation_id
 from config.metrics import Metrics
 
@@ -47,7 +47,7 @@ class Frame:
             return
         headers = dict(scope["headers"])
         given = headers.get(_CORRELATION, b"").decode("latin-1")
-        current = correlation_id.set(given if _CORRELATION_ID.fullmatch(given) else uuid.uuid4().hex)
+        current = correlation_id.set(given if _CORRELATION_ID.fullmatch(given) else os.urandom(16).hex())
         try:
             with deadline.arrived(headers.get(_DEADLINE)):
                 if scope["type"] == "websocket":
@@ -78,8 +78,7 @@ class Frame:
                 raise  # the answer has begun: only a cut connection still tells the client
             _log.exception("unhandled exception")
             if status == _GONE:
-                bug = Internal("Something broke inside; the log has the rest.")
-                await problems.problem_response(bug, path=scope["path"])(scope, receive, framed_send)
+                await problems.problem_response(problems.bug(), path=scope["path"])(scope, receive, framed_send)
         finally:
             self._metrics.ended(status, self._clock.monotonic() - began)
 

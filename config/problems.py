@@ -8,7 +8,6 @@ clients expect it (RFC 9457, section 3.2, allows extension members).
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
 from collections.abc import Mapping
@@ -27,7 +26,6 @@ from config.logs import correlation_id, redacted
 MEDIA_TYPE = "application/problem+json"
 _TYPE_PREFIX = "urn:vx11:problem:"
 _OWN_MEMBERS = {"type", "title", "status", "detail", "code", "correlation_id", "errors", "hint", "error"}
-_log = logging.getLogger(__name__)
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -133,13 +131,12 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     return problem_response(error, path=path)
 
 
-async def _on_bug(request: Request, exc: Exception) -> Response:
-    _log.error("unhandled exception", exc_info=exc)
+async def _on_bug(request: Request, exc: Exception) -> Response:  # raised again afterwards, for the frame to log
     return problem_response(bug(), path=request.url.path)
 
 
 def bug() -> VX11Error:
-    """What a caller is told of an exception that nobody expected; the log has the rest."""
+    """What a caller is told of an exception that nobody expected."""
     return errors.Internal("Something broke inside; the log has the rest.")
 
 
