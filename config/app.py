@@ -15,6 +15,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config import problems
 from config.auth import Authority, Caller
@@ -87,6 +88,20 @@ def build_house(
     )
 
 
+class _FramedApp(FastAPI):
+    """FastAPI inside the house's frame and its room's layers, so that a hot path can end before FastAPI."""
+
+    frame: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Every request comes through the frame; start and stop of the service do not."""
+        await (self.answer if scope["type"] == "lifespan" else self.frame)(scope, receive, send)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """FastAPI's own answer."""
+        await super().__call__(scope, receive, send)
+
+
 def create_app(
     house: House,
     routers: Sequence[APIRouter],
@@ -117,16 +132,16 @@ def create_app(
                 house.is_ready = False
 
     service = house.service
-    app = FastAPI(title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan)
+    app = _FramedApp(title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan)
     app.state.house = house
     problems.install(app)
     app.include_router(_vital_signs(house, checks or {}))
     for router in routers:
         app.include_router(router)
+    inner: ASGIApp = app.answer
     for layer in layers:
-        app.add_middleware(layer.cls, *layer.args, **layer.kwargs)
-    limit = max_body_mb * 2**20
-    app.add_middleware(Frame, metrics=house.metrics, clock=house.clock, max_body_bytes=limit)
+        inner = layer.cls(inner, *layer.args, **layer.kwargs)
+    app.frame = Frame(inner, house.metrics, house.clock, max_body_mb * 2**20)
     return app
 
 

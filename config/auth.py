@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -24,7 +24,6 @@ from fastapi import Request
 from jwt.types import Options
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from starlette.datastructures import Headers
 
 from config.clock import Clock
 from config.db import Database, prepare_runtime_folder
@@ -35,6 +34,7 @@ from config.settings import Settings
 
 TOKEN_PREFIX = "vx11_"
 TOKEN_HEADER = "x-vx11-token"
+_RAW_TOKEN_HEADER = TOKEN_HEADER.encode()
 _SERVICE_TOKEN_LIFE = timedelta(seconds=60)
 _SERVICE_TOKEN_REUSE_SEC = 30.0
 _KNOWN_FOR_SEC = 1.0  # how long a revoked token may still pass: the cost of not asking the database each time
@@ -191,17 +191,18 @@ class Requires:
     async def __call__(self, request: Request) -> Caller:
         """AuthRequired, Forbidden or RoleRequired where the request may not go on."""
         authority: Authority = request.app.state.house.auth
-        caller = await authority.identify(token_in(request.headers))
+        caller = await authority.identify(token_in(request.scope))
         caller.require(self._scope)
         return caller
 
 
-def token_in(headers: Headers) -> str | None:
-    """The token of a request: X-VX11-Token, or Authorization: Bearer."""
-    token = headers.get(TOKEN_HEADER)
+def token_in(scope: Mapping[str, Any]) -> str | None:
+    """The token in an ASGI scope's headers: X-VX11-Token, or Authorization: Bearer."""
+    headers = dict(scope["headers"])
+    token = headers.get(_RAW_TOKEN_HEADER)
     if token:
-        return token
-    kind, _, value = headers.get("authorization", "").partition(" ")
+        return bytes(token).decode("latin-1")
+    kind, _, value = bytes(headers.get(b"authorization", b"")).decode("latin-1").partition(" ")
     return value.strip() if kind.lower() == "bearer" else None
 
 

@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 Pairs = tuple[tuple[bytes, bytes], ...]
+
+_WATCH_AFTER_SEC = 0.02
 
 
 class ClientGone(Exception):
@@ -39,36 +41,72 @@ class Head:
 async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
     """The result of `work`; cancels it and raises ClientGone when the client disconnects first.
 
-    The request's body must have been read. `work` runs in the current task, so it costs one small task
-    more, not two. A server reports a finished answer as a disconnect too: what must happen after the last
-    piece was sent does not belong into `work`.
+    The request's body must have been read. `work` runs in the current task. A server reports a finished
+    answer as a disconnect too, so what must happen after the last piece does not belong into `work`.
     """
-    current = asyncio.current_task()
-    assert current is not None
-    finished = gone = False
-
-    def on_gone(_watch: asyncio.Task[None]) -> None:
-        nonlocal gone
-        if not finished:
-            gone = True
-            current.cancel()
-
-    watch = asyncio.create_task(_disconnected(receive))
-    watch.add_done_callback(on_gone)
+    guard = _Guard(receive)
     try:
         return await work
     except asyncio.CancelledError:
-        if gone and current.uncancel() == 0:
+        if guard.gone and guard.task.uncancel() == 0:
             raise ClientGone from None
         raise
     finally:
-        finished = True
-        watch.cancel()
+        guard.finish()
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Guard:
+    """Watches the client of one answer, once the answer takes long enough to be worth a task.
+
+    Most answers are quicker than a timer and a task would cost, so all guards of an event loop share one
+    timer: whoever is still there at the second tick after its beginning gets a watch.
+    """
+
+    _new: ClassVar[dict[asyncio.AbstractEventLoop, set[_Guard]]] = {}
+
+    def __init__(self, receive: Receive) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self.gone = False
+        self._receive = receive
+        self._finished = False
+        self._watch: asyncio.Task[None] | None = None
+        loop = task.get_loop()
+        waiting = self._new.get(loop)
+        if waiting is None:
+            waiting = self._new[loop] = set()
+            loop.call_later(_WATCH_AFTER_SEC, self._tick, loop, set())
+        waiting.add(self)
+        self._among = waiting
+
+    @classmethod
+    def _tick(cls, loop: asyncio.AbstractEventLoop, seasoned: set[_Guard]) -> None:
+        """Give a watch to who was there a tick ago and still is; stop ticking when nobody is left."""
+        fresh = cls._new.pop(loop)
+        for guard in seasoned:
+            guard._begin_watch()
+        if fresh or seasoned:
+            cls._new[loop] = set()
+            loop.call_later(_WATCH_AFTER_SEC, cls._tick, loop, {guard for guard in fresh if not guard._finished})
+
+    def _begin_watch(self) -> None:
+        if not self._finished:
+            self._watch = asyncio.create_task(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._finished:
+            self.gone = True
+            self.task.cancel()
+
+    def finish(self) -> None:
+        """The answer is over; nothing is cancelled any more."""
+        self._finished = True
+        self._among.discard(self)
+        if self._watch is not None:
+            self._watch.cancel()
 
 
 class Streamed(Response):

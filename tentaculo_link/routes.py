@@ -48,7 +48,7 @@ async def _listener(request: Request, ticket: str | None = None) -> Caller:
     """Who listens to events: a ticket stands for the caller that asked for it."""
     house = _house(request)
     if ticket is None:
-        caller = await house.auth.identify(token_in(request.headers))
+        caller = await house.auth.identify(token_in(request.scope))
     else:
         redeemed = request.app.state.tickets.redeem(ticket, house.clock.monotonic())
         if redeemed is None:

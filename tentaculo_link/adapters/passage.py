@@ -8,11 +8,11 @@ client goes, the upstream connection is closed, which is how the service behind 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
 
@@ -101,7 +101,7 @@ class Passage:
 
     async def _caller(self, scope: Scope) -> Caller:
         auth = self._house.auth
-        token = token_in(Headers(scope=scope))
+        token = token_in(scope)
         caller = auth.known(token) if token else None
         if caller is None:
             caller = await auth.identify(token)
@@ -115,15 +115,15 @@ class Passage:
     ) -> aiohttp.client._RequestContextManager:
         if self._session is None:
             self._session = self._house.clients.streams()
-        query = scope["query_string"]
-        target = scope.get("raw_path", scope["path"].encode()).decode("ascii") + ("?" + query.decode() if query else "")
+        target = self._house.settings.url_of(service) + scope["raw_path"].decode("ascii")
+        if scope["query_string"]:
+            target += "?" + scope["query_string"].decode("latin-1")
         return self._session.request(
             scope["method"],
-            URL(self._house.settings.url_of(service) + target, encoded=True),
+            _url(target),
             headers=self._headers(caller, scope["headers"]),
             data=body or None,
             allow_redirects=False,
-            skip_auto_headers=("user-agent", "accept", "content-type"),
         )
 
     def _headers(self, caller: Caller, given: Pairs) -> list[tuple[str, str]]:
@@ -137,14 +137,19 @@ class Passage:
         return headers
 
 
+@functools.lru_cache(maxsize=512)
+def _url(target: str) -> URL:
+    """Parsing costs more than looking up, and most requests go to a handful of paths."""
+    return URL(target, encoded=True)
+
+
 class _Relay:
     """One answer on its way from the service to the client."""
 
     def __init__(self, service: str, send: Send) -> None:
         self._service = service
         self._send = send
-        self._started = False
-        self._is_event_stream = False
+        self._begun: aiohttp.ClientResponse | None = None
 
     async def run(self, sending: aiohttp.client._RequestContextManager) -> None:
         """Send the request and pass on its answer, each piece as it arrives; the last one says so."""
@@ -160,8 +165,7 @@ class _Relay:
 
     async def _begin(self, answer: aiohttp.ClientResponse) -> None:
         headers = [(name.lower(), value) for name, value in answer.raw_headers]
-        self._is_event_stream = answer.content_type == "text/event-stream"
-        self._started = True
+        self._begun = answer
         kept = [pair for pair in headers if pair[0] not in _NOT_RETURNED]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": kept})
 
@@ -169,9 +173,9 @@ class _Relay:
         """The service fell over: a problem before the answer began, an error event inside an event stream;
         any other answer is cut, so that nobody takes its beginning for the whole."""
         error = BadPeer(f"{self._service} broke off before its answer was complete.")
-        if not self._started:
+        if self._begun is None:
             raise error from cause
-        if not self._is_event_stream:
+        if self._begun.content_type != "text/event-stream":
             raise CutOff from cause
         event = b"data: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
         await self._send({"type": "http.response.body", "body": event, "more_body": False})

@@ -55,7 +55,7 @@ class WebSocketPassage:
     async def _caller(self, socket: WebSocket) -> Caller:
         ticket = socket.query_params.get("ticket")
         if ticket is None:
-            return await self._house.auth.identify(token_in(socket.headers))
+            return await self._house.auth.identify(token_in(socket.scope))
         caller = self._tickets.redeem(ticket, self._house.clock.monotonic())
         if caller is None:
             raise Forbidden("This ticket was used or has expired.", hint="POST /vx11/events/ticket gives a new one.")
