@@ -118,23 +118,26 @@ class Bar:
         self._started = terminal.monotonic()
         self._shown_at = float("-inf")
         self._shown_tenth = -1
+        self._shown_note = ""
 
     def begin(self, total: float) -> None:
         """The size of the work is known now: `total` units, counted and timed from here."""
         self.total, self.done = total, 0.0
+        self._shown_tenth = -1
         self._started = self._terminal.monotonic()
 
     def update(self, done: float, note: str = "") -> None:
         """`done` units are finished; `note` says what is going on."""
         self.done, self._note = done, note
         now = self._terminal.monotonic()
-        if not self._due(now):
+        words = self._words(now)
+        if not words or not self._due(now):
             return
-        self._shown_at, self._shown_tenth = now, self._tenth()
+        self._shown_at, self._shown_tenth, self._shown_note = now, self._tenth(), note
         if self._terminal.live:
-            self._terminal.paint([f"  {self._title:<{TITLE_WIDTH}} {self._cells()} {self._words(now)}"])
+            self._terminal.paint([f"  {self._title:<{TITLE_WIDTH}} {self._cells()} {words}"])
         else:
-            self._terminal.say(f"  {self._title}: {self._words(now)}")
+            self._terminal.say(f"  {self._title}: {words}")
 
     def tick(self) -> None:
         """Time passed without news; keeps the estimate honest and a log alive."""
@@ -144,7 +147,8 @@ class Bar:
         since = now - self._shown_at
         if self._terminal.live:
             return since >= REPAINT_SEC or 0 < self.total <= self.done
-        return self._tenth() > self._shown_tenth or since >= PLAIN_LINE_SEC
+        news = self._note != self._shown_note if not self.total else self._tenth() > self._shown_tenth
+        return news or since >= PLAIN_LINE_SEC
 
     def _tenth(self) -> int:
         return int(10 * self._fraction())

@@ -107,7 +107,7 @@ def _compile(scratch: Path, tools: Path, world: Surroundings, terminal: Terminal
             command,
             variables=_build_variables(tools, scratch, world),
             log=world.log,
-            on_line=_Progress(bar).read,
+            on_line=NinjaReader(bar).read,
             on_tick=bar.tick,
         )
     wheel = cached_wheel(scratch)
@@ -141,7 +141,7 @@ def _check_it_loads(world: Surroundings) -> None:
         raise SetupFailed("llama.cpp was compiled, but does not load.", tail=list(outcome.tail))
 
 
-class _Progress:
+class NinjaReader:
     """Reads ninja's `[n/m]` out of pip's verbose output."""
 
     def __init__(self, bar: Bar) -> None:

@@ -39,7 +39,7 @@ def install(lock: Path, environment: Path, world: Surroundings, terminal: Termin
         f"--requirement={lock}",
     ]
     with terminal.bar(title, len(pins(lock.read_text()))) as bar:
-        progress = _Progress(bar)
+        progress = PipReader(bar)
         outcome = tool.run(
             command, variables=world.tool_variables(), log=world.log, on_line=progress.read, on_tick=bar.tick
         )
@@ -63,7 +63,7 @@ def pip(environment: Path, verb: str) -> list[str | Path]:
     return [python_of(environment), "-m", "pip", verb, "--no-input", "--disable-pip-version-check"]
 
 
-class _Progress:
+class PipReader:
     """Reads pip's output as steps: each package it takes up, then the installing of all."""
 
     def __init__(self, bar: Bar) -> None:
