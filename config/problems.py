@@ -131,7 +131,7 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     return problem_response(error, path=path)
 
 
-async def _on_bug(request: Request, exc: Exception) -> Response:  # raised again afterwards, for the frame to log
+async def _on_bug(request: Request, _exc: Exception) -> Response:  # raised again afterwards, for the frame to log
     return problem_response(bug(), path=request.url.path)
 
 

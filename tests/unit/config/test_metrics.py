@@ -1,0 +1,28 @@
+"""The shared metrics."""
+
+from __future__ import annotations
+
+from config.metrics import Metrics
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    lines = metrics.exposition().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def test_every_series_is_there_before_anything_happened() -> None:
+    found = values(Metrics("madre"))
+    for status in ("1xx", "2xx", "3xx", "4xx", "5xx"):
+        assert found[f'vx11_requests_total{{service="madre",status="{status}"}}'] == 0
+
+
+def test_a_request_counts_once_by_its_class() -> None:
+    metrics = Metrics("madre")
+    metrics.began()
+    assert values(metrics)['vx11_requests_in_flight{service="madre"}'] == 1
+    metrics.ended(499, 0.02)
+    found = values(metrics)
+    assert found['vx11_requests_in_flight{service="madre"}'] == 0
+    assert found['vx11_requests_total{service="madre",status="4xx"}'] == 1
+    assert found['vx11_request_seconds_bucket{le="0.025",service="madre"}'] == 1
+    assert found['vx11_request_seconds_bucket{le="0.005",service="madre"}'] == 0
