@@ -15,7 +15,7 @@ _KV_BYTES_PER_VALUE = 2  # f16
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """An enabled row of the registry, as Switch needs it."""
+    """An enabled row of the registry, as Switch needs it; `path` lies below the models folder."""
 
     name: str
     path: str

@@ -216,7 +216,7 @@ class Pool:
         settings = self._house.settings.switch
         threads = threads_for(settings.decode_threads, settings.prompt_threads)
         return WorkerSpec(
-            model_path=file.path,
+            model_path=str((self._house.settings.models_path / file.path).absolute()),
             model_name=file.name,
             socket_path=f"{self._sockets}/{next(self._numbers)}.sock",
             n_ctx=context_of(file, settings.context_tokens),
