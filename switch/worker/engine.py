@@ -90,7 +90,8 @@ class Engine(Generic[D]):
         with self._condition:
             if self._stopping:
                 raise self.error or Unavailable("The model is being unloaded.", retry_after_sec=1)
-            if len(self._waiting) >= self._spec.max_waiting:
+            # Who finds a free sequence id does not wait: the engine only has not come round to it yet.
+            if len(self._waiting) >= self._spec.max_waiting + len(self._free_ids):
                 raise TooManyRequests(f"{len(self._waiting)} requests wait for this model already.", retry_after_sec=1)
             self._waiting.append(ticket)
             self.meter.requests += 1

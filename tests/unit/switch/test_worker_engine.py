@@ -146,9 +146,9 @@ def test_more_than_fit_wait_their_turn_and_nothing_is_left_behind():
 
 
 def test_a_full_queue_refuses():
-    with bench(begun=False, max_waiting=2) as one:
-        one.ask(job(4))
-        one.ask(job(4))
+    with bench(begun=False, n_seq_max=1, max_waiting=2) as one:
+        for _ in range(3):
+            one.ask(job(4))
         with pytest.raises(TooManyRequests) as caught:
             one.ask(job(4))
     assert caught.value.retry_after_sec

@@ -1,0 +1,233 @@
+"""The worker's HTTP, spoken to as ASGI, over a model that counts."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from switch.worker.engine import Engine
+from switch.worker.outlet import distribute
+from switch.worker.server import MAX_BODY_BYTES, Served, Worker
+from switch.worker.spec import WorkerSpec
+from switch.worker.template import ChatTemplate
+from tests.support.clock import ManualClock
+from tests.support.compute import CountingCompute
+from tests.support.eventually import eventually
+
+SPEC = WorkerSpec(
+    model_path="m", model_name="m", socket_path="s", aliases=("also-m",), n_ctx=64, n_seq_max=2, n_batch=32, max_waiting=2
+)
+TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}{{ m.content }}{% endfor %}"
+
+
+class Exchange:
+    """One request and what came back. `leave` closes the client's end."""
+
+    def __init__(self, app: Worker, method: str, path: str, body: bytes) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self._left = asyncio.Event()
+        self._inbox = [{"type": "http.request", "body": body, "more_body": False}]
+        scope = {"type": "http", "method": method, "path": path, "headers": [(b"x-correlation-id", b"c-1")]}
+        self.task = asyncio.create_task(app(scope, self._receive, self._send))
+
+    def leave(self) -> None:
+        self._left.set()
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._inbox:
+            return self._inbox.pop()
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(dict(message))
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def events(self) -> list[Any]:
+        return [json.loads(line[6:]) for line in self.body.decode().split("\n\n") if line and line != "data: [DONE]"]
+
+
+class House:
+    """A server with its engine running."""
+
+    def __init__(self, app: Worker, engine: Engine[Any], compute: CountingCompute) -> None:
+        self.app, self.engine, self.compute = app, engine, compute
+
+    def begin(self, path: str, members: Any, *, method: str = "POST") -> Exchange:
+        return Exchange(self.app, method, path, members if isinstance(members, bytes) else json.dumps(members).encode())
+
+    async def ask(self, path: str, members: Any, *, method: str = "POST") -> Exchange:
+        exchange = self.begin(path, members, method=method)
+        await asyncio.wait_for(exchange.task, 10)
+        return exchange
+
+
+@asynccontextmanager
+async def serving(*, template: str | None = TEMPLATE) -> AsyncIterator[House]:
+    loop, compute = asyncio.get_running_loop(), CountingCompute()
+    engine = Engine(compute, SPEC, lambda outputs: loop.call_soon_threadsafe(distribute, outputs) and None)
+    served = Served(
+        spec=SPEC,
+        engine=engine,
+        tokenize=lambda text: list(text.encode()),
+        n_vocab=256,
+        template=template and ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now),
+        bos_text="<s>",
+        facts={"n_ctx": SPEC.n_ctx},
+        clock=ManualClock(),
+    )
+    thread = threading.Thread(target=engine.run, daemon=True)
+    thread.start()
+    try:
+        yield House(Worker(served), engine, compute)
+    finally:
+        engine.stop()
+        compute.gate.set()
+        await asyncio.to_thread(thread.join, 10)
+
+
+def chat(**members: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 3, **members}
+
+
+async def test_a_whole_chat():
+    async with serving() as house:
+        answer = await house.ask("/v1/chat/completions", chat())
+    assert answer.status == 200
+    # Six bytes of prompt ("uhello"): the begin mark is the tokenizer's to add, not the template's.
+    assert answer.json()["choices"][0]["message"]["content"] == "6 7 8 "
+    assert answer.json()["usage"] == {"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 9}
+
+
+async def test_a_streamed_chat_says_the_same():
+    async with serving() as house:
+        options = {"include_usage": True}
+        answer = await house.ask("/v1/chat/completions", chat(stream=True, stream_options=options))
+    events = answer.events()
+    assert dict(answer.sent[0]["headers"])[b"content-type"].startswith(b"text/event-stream")
+    assert events[0]["choices"][0]["delta"]["role"] == "assistant"
+    said = [event["choices"][0]["delta"].get("content", "") for event in events if event["choices"]]
+    assert "".join(said) == "6 7 8 "
+    assert events[-2]["choices"][0]["finish_reason"] == "length"
+    assert events[-1]["usage"]["total_tokens"] == 9
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert answer.sent[-1]["more_body"] is False
+
+
+async def test_completions_take_text_and_tokens():
+    async with serving() as house:
+        text = await house.ask("/v1/completions", {"model": "also-m", "prompt": "abc", "max_tokens": 1})
+        tokens = await house.ask("/v1/completions", {"model": "m", "prompt": [1, 2], "max_tokens": 1, "stream": True})
+        beyond = await house.ask("/v1/completions", {"model": "m", "prompt": [256]})
+    assert text.json()["choices"][0]["text"] == "3 "
+    assert tokens.events()[0]["choices"][0]["text"] == "2 "
+    assert beyond.status == 400
+
+
+async def test_a_prompt_that_does_not_fit_is_told_both_numbers():
+    async with serving() as house:
+        answer = await house.ask("/v1/completions", {"model": "m", "prompt": "x" * 64, "stream": True})
+        fits = await house.ask("/v1/completions", {"model": "m", "prompt": "x" * 63})
+    assert (answer.status, answer.json()["code"]) == (400, "context_overflow")
+    assert (answer.json()["prompt_tokens"], answer.json()["context_tokens"]) == (64, 64)
+    assert (fits.status, fits.json()["usage"]["completion_tokens"]) == (200, 1)
+
+
+async def test_refusals_are_problems():
+    async with serving() as house:
+        found = [
+            await house.ask("/v1/chat/completions", chat(temperature="hot")),
+            await house.ask("/v1/chat/completions", b"{"),
+            await house.ask("/v1/chat/completions", chat(model="another")),
+            await house.ask("/v1/chat/completions", b"", method="GET"),
+            await house.ask("/v1/embeddings", {}),
+            await house.ask("/v1/chat/completions", b" " * (MAX_BODY_BYTES + 1)),
+        ]
+    assert [answer.status for answer in found] == [422, 400, 404, 405, 404, 413]
+    assert [answer.json()["code"] for answer in found][2] == "unknown_model"
+    assert all(answer.json()["correlation_id"] == "c-1" for answer in found)
+
+
+async def test_a_model_without_a_template_completes_but_does_not_chat():
+    async with serving(template=None) as house:
+        answer = await house.ask("/v1/chat/completions", chat())
+        text = await house.ask("/v1/completions", {"model": "m", "prompt": "abc", "max_tokens": 1})
+    assert (answer.status, text.status) == (400, 200)
+    assert "/v1/completions" in answer.json()["hint"]
+
+
+async def test_a_client_that_leaves_frees_its_sequence():
+    async with serving() as house:
+        house.compute.gate.clear()
+        exchange = house.begin("/v1/chat/completions", chat(max_tokens=50, stream=True))
+        await asyncio.to_thread(house.compute.entered.wait, 10)
+        exchange.leave()
+        await asyncio.wait_for(exchange.task, 10)
+        assert exchange.sent == []
+        await eventually(_snapshot(house), lambda seen: seen["in_flight"] == 0)
+        assert house.engine.meter.cancelled == 1
+
+
+async def test_a_failure_before_the_first_token_is_a_problem():
+    async with serving() as house:
+        house.compute.failing = True
+        answer = await house.ask("/v1/chat/completions", chat(stream=True))
+    assert (answer.status, answer.json()["code"]) == (503, "model_failed")
+
+
+async def test_a_failure_in_mid_stream_is_an_event_without_the_end_mark():
+    async with serving() as house:
+        house.compute.free_batches = 2
+        house.compute.gate.clear()
+        exchange = house.begin("/v1/chat/completions", chat(stream=True, max_tokens=50))
+        await asyncio.to_thread(house.compute.entered.wait, 10)
+        house.compute.failing = True
+        house.compute.gate.set()
+        await asyncio.wait_for(exchange.task, 10)
+    assert exchange.status == 200
+    assert exchange.events()[-1]["error"]["code"] == "model_failed"
+    assert b"[DONE]" not in exchange.body
+    assert exchange.sent[-1]["more_body"] is False
+
+
+async def test_a_full_queue_says_when_to_come_back():
+    async with serving() as house:
+        house.compute.gate.clear()
+        running = [house.begin("/v1/chat/completions", chat()) for _ in range(4)]
+        await eventually(_snapshot(house), lambda seen: (seen["in_flight"], seen["waiting"]) == (2, 2))
+        refused = await house.ask("/v1/chat/completions", chat())
+        house.compute.gate.set()
+        await asyncio.gather(*(exchange.task for exchange in running))
+    assert refused.status == 429
+    assert b"retry-after" in dict(refused.sent[0]["headers"])
+    assert [exchange.status for exchange in running] == [200] * 4
+
+
+async def test_health_says_who_runs_and_how_much_was_done():
+    async with serving() as house:
+        await house.ask("/v1/chat/completions", chat())
+        health = (await house.ask("/health", b"", method="GET")).json()
+    assert health["state"] == "ready"
+    assert (health["in_flight"], health["requests"], health["generated_tokens"]) == (0, 1, 3)
+    assert (health["prompt_tokens"], health["n_ctx"]) == (6, 64)
+
+
+def _snapshot(house: House) -> Any:
+    async def look() -> dict[str, Any]:
+        return house.engine.snapshot()
+
+    return look
+
+
