@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import lifeline
+from config.forkserver import logfile
 from scripts.surroundings import Surroundings
 
 PROC = Path("/proc")
@@ -70,29 +71,23 @@ class PidFile:
             return None
 
 
-def start(world: Surroundings, log: Path, *, detached: bool) -> subprocess.Popen[bytes]:
-    """Start the fleet, its output going to `log`.
+def start(world: Surroundings, logs: Path, *, detached: bool) -> subprocess.Popen[bytes]:
+    """Start the fleet; what its fork server itself says goes to fleet.log in `logs`.
 
     It gets a session of its own, so that Ctrl-C reaches only the command line, which then stops it in
     order. Unless `detached`, it also ends when this process does, however that comes about.
     """
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with log.open("ab") as output:
+    output = logfile.open_for(logs, "fleet")
+    try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "config", "fleet"],
             cwd=world.repository,
             env=world.child_variables(),
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=output,
             start_new_session=True,
             preexec_fn=None if detached else lifeline.die_with_parent,  # noqa: PLW1509  # the command line has one thread
         )
-
-
-def last_lines(log: Path, count: int = 15) -> list[str]:
-    """The end of the fleet's log, for explaining a start that failed."""
-    try:
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-    except OSError:
-        return []
+    finally:
+        os.close(output)

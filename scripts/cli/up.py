@@ -12,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from config.auth import admin_token
+from config.forkserver import logfile
 from config.services import present_services
 from config.settings import Settings
 from scripts.cli import first_light, fleet_process
@@ -47,7 +48,7 @@ def run(options: Namespace, context: Context) -> int:
             _print_card(context)
             return 0
         _refuse_a_bad_start(context)
-        fleet = fleet_process.start(context.world, _log(context.settings), detached=options.detach)
+        fleet = fleet_process.start(context.world, context.settings.logs_path, detached=options.detach)
         if options.detach:
             return _settle(door, fleet, context, bare=options.bare)
         return _stay(door, fleet, context, bare=options.bare)
@@ -114,7 +115,7 @@ def _wait_until_ready(door: Door, process: subprocess.Popen[bytes], context: Con
 
 
 def _died(process: subprocess.Popen[bytes], settings: Settings) -> CommandFailed:
-    tail = "\n".join(f"    {line}" for line in fleet_process.last_lines(_log(settings)))
+    tail = "\n".join(f"    {line}" for line in logfile.last_lines(settings.logs_path, "fleet", 15))
     return CommandFailed(f"The fleet ended at once, with exit code {process.returncode}:\n{tail}", _see(settings))
 
 
@@ -142,10 +143,6 @@ def _running(settings: Settings) -> bool:
 
 def _marker(settings: Settings) -> Path:
     return settings.runtime_path / "first-light.json"
-
-
-def _log(settings: Settings) -> Path:
-    return settings.logs_path / "fleet.log"
 
 
 def _see(settings: Settings) -> str:
