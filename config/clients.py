@@ -133,8 +133,9 @@ class Peer:
         )
         with self._guarded() as breaker:
             try:
-                response = await self._exchange(request)
-            except httpx.TimeoutException:
+                async with asyncio.timeout(seconds):  # httpx counts each read anew
+                    response = await self._exchange(request)
+            except (TimeoutError, httpx.TimeoutException):
                 if seconds == timeout.value:  # the caller's own hurry says nothing about the peer
                     breaker.failed(self._clock.monotonic())
                 raise too_late from None
