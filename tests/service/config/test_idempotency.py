@@ -1,0 +1,179 @@
+"""The same key gives the same answer, and starts the work once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from config.app import create_app
+from config.auth import Caller, Requires, Role, Scope
+from config.errors import Conflict
+from tests.support.clock import ManualClock
+from tests.support.eventually import eventually
+from tests.support.house import ADMIN_HEADERS, client_of, house_in
+
+KEYED = {**ADMIN_HEADERS, "idempotency-key": "k-1"}
+
+
+class Job(BaseModel):
+    name: str
+
+
+class Started(BaseModel):
+    number: int
+
+
+@dataclass
+class Works:
+    """A service that starts jobs, held up or failing as a test wants it."""
+
+    client: httpx.AsyncClient
+    clock: ManualClock
+    eva: dict[str, str]
+    started: int = 0
+    fails: list[Exception] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> Started:
+        self.started += 1
+        number = self.started
+        await self.go_on.wait()
+        if self.fails:
+            raise self.fails.pop()
+        return Started(number=number)
+
+    async def under_way(self) -> None:
+        """Wait until a job has been started."""
+
+        async def started() -> int:
+            return self.started
+
+        await eventually(started, lambda count: count > 0)
+
+    async def post(
+        self, name: str = "a", path: str = "/jobs", headers: dict[str, str] | None = None
+    ) -> tuple[int, str]:
+        answer = await self.client.post(path, json={"name": name}, headers=KEYED if headers is None else headers)
+        body = answer.json()
+        return answer.status_code, body.get("code") or f"job {body['number']}"
+
+
+@asynccontextmanager
+async def works_in(folder: Path) -> AsyncIterator[Works]:
+    clock = ManualClock()
+    house = house_in(folder, "hermes", clock=clock)
+    router = APIRouter()
+
+    @router.post("/jobs")
+    @router.post("/more")
+    async def start(request: Request, _body: Job, caller: Caller = Depends(Requires(Scope.CHAT))) -> Response:
+        return await house.idempotency.once(request, caller, 202, works.start)
+
+    async with client_of(create_app(house, [router])) as client:
+        eva = {"x-vx11-token": house.auth.sign(Caller("eva", Role.USER, "t")), "idempotency-key": "k-1"}
+        works = Works(client, clock, eva)
+        works.go_on.set()
+        yield works
+
+
+async def test_without_a_key_each_request_is_its_own(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        assert [await works.post(headers=ADMIN_HEADERS) for _ in range(2)] == [(202, "job 1"), (202, "job 2")]
+
+
+async def test_the_same_key_gives_the_same_answer(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        assert [await works.post() for _ in range(3)] == [(202, "job 1")] * 3
+        assert works.started == 1
+
+
+async def test_the_same_key_with_another_body_or_query_is_refused(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        await works.post()
+        assert await works.post(name="b") == (422, "invalid")
+        assert await works.post(path="/jobs?apply=true") == (422, "invalid")
+        assert works.started == 1
+
+
+async def test_a_key_belongs_to_a_caller_and_a_path(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        assert await works.post() == (202, "job 1")
+        assert await works.post(path="/more") == (202, "job 2")
+        assert await works.post(headers=works.eva) == (202, "job 3")
+        assert await works.post() == (202, "job 1")
+
+
+async def test_while_the_first_is_at_work_the_second_is_told_so(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        works.go_on.clear()
+        first = asyncio.create_task(works.post())
+        await works.under_way()
+        assert await works.post() == (409, "conflict")
+        works.go_on.set()
+        assert await first == (202, "job 1")
+        assert await works.post() == (202, "job 1")
+
+
+async def test_of_many_at_once_one_runs(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        answers = await asyncio.gather(*(works.post() for _ in range(20)))
+        assert works.started == 1
+        assert set(answers) <= {(202, "job 1"), (409, "conflict")}
+
+
+@pytest.mark.parametrize(("error", "told"), [(Conflict("x"), (409, "conflict")), (LookupError(), (500, "internal"))])
+async def test_a_failure_frees_the_key(tmp_path: Path, error: Exception, told: tuple[int, str]) -> None:
+    async with works_in(tmp_path) as works:
+        works.fails.append(error)
+        assert await works.post() == told
+        assert await works.post() == (202, "job 2")
+        assert await works.post() == (202, "job 2")
+
+
+async def test_a_request_given_up_frees_the_key(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        works.go_on.clear()
+        first = asyncio.create_task(works.post())
+        await works.under_way()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        works.go_on.set()
+        assert await works.post() == (202, "job 2")
+
+
+async def test_an_answer_is_kept_for_a_day(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        await works.post()
+        works.clock.advance(24 * 3600)
+        assert await works.post() == (202, "job 1")
+        works.clock.advance(1)
+        assert await works.post() == (202, "job 2")
+
+
+async def test_a_claim_whose_process_died_is_free_after_some_minutes(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        works.go_on.clear()
+        dead = asyncio.create_task(works.post())
+        await works.under_way()
+        works.clock.advance(299)
+        assert await works.post() == (409, "conflict")
+        works.clock.advance(1)
+        works.go_on.set()
+        assert await works.post() == (202, "job 2")
+        await dead
+
+
+async def test_a_key_without_end_is_refused(tmp_path: Path) -> None:
+    async with works_in(tmp_path) as works:
+        assert await works.post(headers={**ADMIN_HEADERS, "idempotency-key": "k" * 256}) == (422, "invalid")
+        assert await works.post(headers={**ADMIN_HEADERS, "idempotency-key": "k" * 255}) == (202, "job 1")
