@@ -37,13 +37,17 @@ def fetchers_of(house: House, shelf: Shelf) -> dict[type, Fetcher[Any]]:
 
 
 def create(
-    house: House, *, catalogue: Catalogue | None = None, fetchers: Mapping[type, Fetcher[Any]] | None = None
+    house: House,
+    *,
+    catalogue: Catalogue | None = None,
+    fetchers: Mapping[type, Fetcher[Any]] | None = None,
+    tick_sec: float = 1.0,
 ) -> FastAPI:
-    """The app of hermes. `catalogue` and `fetchers` (replacing single ones) are the seams of tests."""
+    """The app of hermes. `catalogue`, `fetchers` (replacing single ones) and `tick_sec` are the seams of tests."""
     settings = house.settings
     shelf = Shelf(settings.models_path, settings.hermes.free_space_mb)
     desk = Desk(house, shelf, catalogue or load_catalogue())
-    pulls = Pulls(desk, Arrival(desk, {**fetchers_of(house, shelf), **(fetchers or {})}))
+    pulls = Pulls(desk, Arrival(desk, {**fetchers_of(house, shelf), **(fetchers or {})}), tick_sec=tick_sec)
     registry = Registry(desk)
     scans = Scans(desk, registry)
 

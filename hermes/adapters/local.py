@@ -47,17 +47,17 @@ class LocalFetcher:
 
 
 def _size_of(path: Path) -> int:
+    """The size of a file that is there and can be read."""
     try:
         found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Invalid("The path names no file.", errors=[{"field": "source", "message": "not a regular file"}])
         with open(path, "rb"):
-            pass
+            return found.st_size
     except FileNotFoundError:
         raise NotFound("There is no such file on this machine.", hint="Check the path after file:.") from None
     except OSError as error:
         raise Forbidden(f"The file cannot be read: {error.strerror}.") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise Invalid("The path names no file.", errors=[{"field": "source", "message": "not a regular file"}])
-    return found.st_size
 
 
 def _link(original: Path, target: Path) -> bool:

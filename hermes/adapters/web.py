@@ -102,6 +102,7 @@ class WebFetcher:
 
     async def _body(self, response: httpx.Response, answer: Answered, receiver: Receiver, work: JobWork) -> None:
         looked_at = receiver.size
+        work.at(receiver.size, answer.total)
         self._shelf.ensure_room(0 if answer.total is None else answer.total - receiver.size)
         async for chunk in response.aiter_raw(self._chunk_bytes):
             await work.in_thread(receiver.write, chunk)

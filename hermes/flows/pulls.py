@@ -185,7 +185,8 @@ class Pulls:
         row = _existing(session, job_id)
         if row.finished_at is not None:
             return
-        row.state, row.started_at = "RUNNING", row.started_at or self._desk.now
+        row.state, row.phase = "RUNNING", "downloading"
+        row.started_at = row.started_at or self._desk.now
         self._desk.tell_job(session, "job.running", row)
 
     def _end(self, session: Session, job_id: str, state: str, meter: Meter, error: VX11Error | None) -> None:

