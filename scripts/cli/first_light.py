@@ -15,8 +15,8 @@ from scripts.cli.door import Door
 from scripts.cli.pulling import pull
 from scripts.terminal import Terminal
 
-QUESTION = "What is the capital of France? Answer in one sentence."
-_MAX_TOKENS = 64
+QUESTION = "What is the capital of France, and what is it famous for?"
+_MAX_TOKENS = 96
 
 
 def seen_model(marker: Path) -> str | None:

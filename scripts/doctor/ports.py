@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +51,19 @@ def _socket_owners(proc: Path, inodes: set[str]) -> dict[str, int]:
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     owners: dict[str, int] = {}
     for folder in proc.glob("[0-9]*/fd"):
-        try:
-            targets = {str(link.readlink()) for link in folder.iterdir()}
-        except OSError:
-            continue
-        for target in targets & wanted.keys():
+        for target in _open_files(folder) & wanted.keys():
             owners[wanted[target]] = int(folder.parent.name)
     return owners
+
+
+def _open_files(folder: Path) -> set[str]:
+    """What a process has open; empty for one we may not look into. Descriptors come and go while we read."""
+    targets = set()
+    with suppress(OSError):
+        for link in folder.iterdir():
+            with suppress(OSError):
+                targets.add(str(link.readlink()))
+    return targets
 
 
 def _holder(port: int, pid: int | None, proc: Path) -> Holder:
