@@ -50,7 +50,9 @@ class CountingCompute:
         self.samplers.append(CountingSampler())
         return self.samplers[-1]
 
-    def decode(self, slices: Sequence[Slice], tokens: Iterable[tuple[Sequence[int], int]], *, threads: int) -> list[int]:
+    def decode(
+        self, slices: Sequence[Slice], tokens: Iterable[tuple[Sequence[int], int]], *, threads: int
+    ) -> list[int]:
         """Take the tokens into memory; half of them when aborted on the way."""
         self.batches.append(list(slices))
         assert [part.seq_id for part in slices] == sorted({part.seq_id for part in slices})
@@ -97,7 +99,7 @@ class CountingCompute:
         del held[start:]
         return True
 
-    def abort(self, wanted: bool) -> None:  # noqa: FBT001 - the signature of the protocol
+    def abort(self, wanted: bool) -> None:
         """Set or clear the flag."""
         if wanted:
             self._aborted.set()

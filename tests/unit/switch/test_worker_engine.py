@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,8 +21,10 @@ DEADLINE = 10.0
 
 
 def spec(**changes: int) -> WorkerSpec:
-    plain = {"n_ctx": 64, "n_seq_max": 3, "n_batch": 8, "n_chunk": 4, "max_waiting": 4}
-    return WorkerSpec(model_path="m", model_name="m", socket_path="s", **{**plain, **changes})
+    plain = WorkerSpec(
+        model_path="m", model_name="m", socket_path="s", n_ctx=64, n_seq_max=3, n_batch=8, n_chunk=4, max_waiting=4
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type] # only whole numbers are changed here
 
 
 def job(prompt: int, most: int | None = 3) -> Job:
@@ -103,7 +106,7 @@ def bench(compute: CountingCompute | None = None, *, begun: bool = True, **chang
         one.finish()
 
 
-def test_one_answer():
+def test_one_answer() -> None:
     with bench() as one:
         outlet = one.ask(job(20))
         end = one.answers.end(outlet)
@@ -112,7 +115,7 @@ def test_one_answer():
     assert (end.finish, end.prompt_tokens, end.completion_tokens) == (Finish.LENGTH, 20, 3)
 
 
-def test_the_end_token_ends_an_answer():
+def test_the_end_token_ends_an_answer() -> None:
     compute = CountingCompute()
     compute.ending = frozenset({12})
     with bench(compute) as one:
@@ -123,7 +126,7 @@ def test_the_end_token_ends_an_answer():
     assert (end.finish, end.completion_tokens) == (Finish.STOP, 3)
 
 
-def test_answers_that_run_together_share_batches():
+def test_answers_that_run_together_share_batches() -> None:
     with bench(begun=False) as one:
         outlets = [one.ask(job(2, 5)) for _ in range(3)]
         one.start()
@@ -134,7 +137,7 @@ def test_answers_that_run_together_share_batches():
     assert len(one.compute.batches) < 3 * 5
 
 
-def test_more_than_fit_wait_their_turn_and_nothing_is_left_behind():
+def test_more_than_fit_wait_their_turn_and_nothing_is_left_behind() -> None:
     with bench(begun=False, n_seq_max=1) as one:
         outlets = [one.ask(job(4)) for _ in range(4)]
         one.start()
@@ -145,7 +148,7 @@ def test_more_than_fit_wait_their_turn_and_nothing_is_left_behind():
     assert not any(one.compute.memory.values())
 
 
-def test_a_full_queue_refuses():
+def test_a_full_queue_refuses() -> None:
     with bench(begun=False, n_seq_max=1, max_waiting=2) as one:
         for _ in range(3):
             one.ask(job(4))
@@ -154,7 +157,7 @@ def test_a_full_queue_refuses():
     assert caught.value.retry_after_sec
 
 
-def test_who_does_not_fit_the_shared_memory_waits_until_it_does():
+def test_who_does_not_fit_the_shared_memory_waits_until_it_does() -> None:
     compute = CountingCompute()
     compute.gate.clear()
     with bench(compute, begun=False, kv_tokens=64) as one:
@@ -167,7 +170,7 @@ def test_who_does_not_fit_the_shared_memory_waits_until_it_does():
         one.answers.end(second)
 
 
-def test_cancelling_inside_a_prefill_ends_the_batch_and_harms_nobody():
+def test_cancelling_inside_a_prefill_ends_the_batch_and_harms_nobody() -> None:
     compute = CountingCompute()
     compute.gate.clear()
     with bench(compute, begun=False, n_batch=40) as one:
@@ -184,7 +187,7 @@ def test_cancelling_inside_a_prefill_ends_the_batch_and_harms_nobody():
     assert one.engine.meter.cancelled == 1
 
 
-def test_memory_that_cannot_be_cut_is_built_anew_after_an_abort():
+def test_memory_that_cannot_be_cut_is_built_anew_after_an_abort() -> None:
     compute = CountingCompute(can_cut=False)
     compute.free_batches = 2
     compute.gate.clear()
@@ -200,7 +203,7 @@ def test_memory_that_cannot_be_cut_is_built_anew_after_an_abort():
     assert sum(part.size for batch in compute.batches for part in batch if part.seq_id == 0) > 2 * 20
 
 
-def test_a_waiting_request_that_is_cancelled_never_runs():
+def test_a_waiting_request_that_is_cancelled_never_runs() -> None:
     with bench(begun=False, n_seq_max=1) as one:
         first = one.ask(job(4))
         second = one.engine.submit(job(4), Outlet())
@@ -212,7 +215,7 @@ def test_a_waiting_request_that_is_cancelled_never_runs():
     assert len(one.compute.samplers) == 2
 
 
-def test_a_batch_that_cannot_compute_ends_its_requests_and_the_engine_goes_on():
+def test_a_batch_that_cannot_compute_ends_its_requests_and_the_engine_goes_on() -> None:
     compute = CountingCompute()
     compute.failing = True
     with bench(compute) as one:
@@ -225,7 +228,7 @@ def test_a_batch_that_cannot_compute_ends_its_requests_and_the_engine_goes_on():
     assert all(sampler.closed for sampler in compute.samplers)
 
 
-def test_a_bug_is_told_to_everybody_and_the_engine_refuses_from_then_on():
+def test_a_bug_is_told_to_everybody_and_the_engine_refuses_from_then_on() -> None:
     compute = CountingCompute()
     compute.broken = True
     with bench(compute, begun=False, n_seq_max=1) as one:
@@ -237,7 +240,7 @@ def test_a_bug_is_told_to_everybody_and_the_engine_refuses_from_then_on():
     assert one.raised
 
 
-def test_stopping_ends_what_runs_and_what_waits():
+def test_stopping_ends_what_runs_and_what_waits() -> None:
     compute = CountingCompute()
     compute.gate.clear()
     with bench(compute, begun=False, n_seq_max=1) as one:
@@ -258,7 +261,7 @@ def test_stopping_ends_what_runs_and_what_waits():
 )
 def test_every_request_gets_its_own_answer_whatever_the_others_do(
     wanted: list[tuple[int, int, bool]], n_seq_max: int, can_cut: bool
-):
+) -> None:
     with bench(CountingCompute(can_cut=can_cut), n_seq_max=n_seq_max, max_waiting=20) as one:
         kept = []
         for prompt, most, leaves in wanted:

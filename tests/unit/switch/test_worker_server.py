@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from switch.worker.engine import Engine
-from switch.worker.outlet import distribute
+from switch.worker.outlet import Output, distribute
 from switch.worker.server import MAX_BODY_BYTES, Served, Worker
 from switch.worker.spec import WorkerSpec
 from switch.worker.template import ChatTemplate
@@ -17,7 +17,14 @@ from tests.support.compute import CountingCompute
 from tests.support.eventually import eventually
 
 SPEC = WorkerSpec(
-    model_path="m", model_name="m", socket_path="s", aliases=("also-m",), n_ctx=64, n_seq_max=2, n_batch=32, max_waiting=2
+    model_path="m",
+    model_name="m",
+    socket_path="s",
+    aliases=("also-m",),
+    n_ctx=64,
+    n_seq_max=2,
+    n_batch=32,
+    max_waiting=2,
 )
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}{{ m.content }}{% endfor %}"
 
@@ -77,13 +84,17 @@ class House:
 @asynccontextmanager
 async def serving(*, template: str | None = TEMPLATE) -> AsyncIterator[House]:
     loop, compute = asyncio.get_running_loop(), CountingCompute()
-    engine = Engine(compute, SPEC, lambda outputs: loop.call_soon_threadsafe(distribute, outputs) and None)
+
+    def deliver(outputs: list[Output]) -> None:
+        loop.call_soon_threadsafe(distribute, outputs)
+
+    engine = Engine(compute, SPEC, deliver)
     served = Served(
         spec=SPEC,
         engine=engine,
         tokenize=lambda text: list(text.encode()),
         n_vocab=256,
-        template=template and ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now),
+        template=None if template is None else ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now),
         bos_text="<s>",
         facts={"n_ctx": SPEC.n_ctx},
         clock=ManualClock(),
@@ -102,7 +113,7 @@ def chat(**members: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 3, **members}
 
 
-async def test_a_whole_chat():
+async def test_a_whole_chat() -> None:
     async with serving() as house:
         answer = await house.ask("/v1/chat/completions", chat())
     assert answer.status == 200
@@ -111,7 +122,7 @@ async def test_a_whole_chat():
     assert answer.json()["usage"] == {"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 9}
 
 
-async def test_a_streamed_chat_says_the_same():
+async def test_a_streamed_chat_says_the_same() -> None:
     async with serving() as house:
         options = {"include_usage": True}
         answer = await house.ask("/v1/chat/completions", chat(stream=True, stream_options=options))
@@ -126,7 +137,7 @@ async def test_a_streamed_chat_says_the_same():
     assert answer.sent[-1]["more_body"] is False
 
 
-async def test_completions_take_text_and_tokens():
+async def test_completions_take_text_and_tokens() -> None:
     async with serving() as house:
         text = await house.ask("/v1/completions", {"model": "also-m", "prompt": "abc", "max_tokens": 1})
         tokens = await house.ask("/v1/completions", {"model": "m", "prompt": [1, 2], "max_tokens": 1, "stream": True})
@@ -136,7 +147,7 @@ async def test_completions_take_text_and_tokens():
     assert beyond.status == 400
 
 
-async def test_a_prompt_that_does_not_fit_is_told_both_numbers():
+async def test_a_prompt_that_does_not_fit_is_told_both_numbers() -> None:
     async with serving() as house:
         answer = await house.ask("/v1/completions", {"model": "m", "prompt": "x" * 64, "stream": True})
         fits = await house.ask("/v1/completions", {"model": "m", "prompt": "x" * 63})
@@ -145,7 +156,7 @@ async def test_a_prompt_that_does_not_fit_is_told_both_numbers():
     assert (fits.status, fits.json()["usage"]["completion_tokens"]) == (200, 1)
 
 
-async def test_refusals_are_problems():
+async def test_refusals_are_problems() -> None:
     async with serving() as house:
         found = [
             await house.ask("/v1/chat/completions", chat(temperature="hot")),
@@ -160,7 +171,7 @@ async def test_refusals_are_problems():
     assert all(answer.json()["correlation_id"] == "c-1" for answer in found)
 
 
-async def test_a_model_without_a_template_completes_but_does_not_chat():
+async def test_a_model_without_a_template_completes_but_does_not_chat() -> None:
     async with serving(template=None) as house:
         answer = await house.ask("/v1/chat/completions", chat())
         text = await house.ask("/v1/completions", {"model": "m", "prompt": "abc", "max_tokens": 1})
@@ -168,7 +179,7 @@ async def test_a_model_without_a_template_completes_but_does_not_chat():
     assert "/v1/completions" in answer.json()["hint"]
 
 
-async def test_a_client_that_leaves_frees_its_sequence():
+async def test_a_client_that_leaves_frees_its_sequence() -> None:
     async with serving() as house:
         house.compute.gate.clear()
         exchange = house.begin("/v1/chat/completions", chat(max_tokens=50, stream=True))
@@ -180,14 +191,14 @@ async def test_a_client_that_leaves_frees_its_sequence():
         assert house.engine.meter.cancelled == 1
 
 
-async def test_a_failure_before_the_first_token_is_a_problem():
+async def test_a_failure_before_the_first_token_is_a_problem() -> None:
     async with serving() as house:
         house.compute.failing = True
         answer = await house.ask("/v1/chat/completions", chat(stream=True))
     assert (answer.status, answer.json()["code"]) == (503, "model_failed")
 
 
-async def test_a_failure_in_mid_stream_is_an_event_without_the_end_mark():
+async def test_a_failure_in_mid_stream_is_an_event_without_the_end_mark() -> None:
     async with serving() as house:
         house.compute.free_batches = 2
         house.compute.gate.clear()
@@ -202,7 +213,7 @@ async def test_a_failure_in_mid_stream_is_an_event_without_the_end_mark():
     assert exchange.sent[-1]["more_body"] is False
 
 
-async def test_a_full_queue_says_when_to_come_back():
+async def test_a_full_queue_says_when_to_come_back() -> None:
     async with serving() as house:
         house.compute.gate.clear()
         running = [house.begin("/v1/chat/completions", chat()) for _ in range(4)]
@@ -215,7 +226,7 @@ async def test_a_full_queue_says_when_to_come_back():
     assert [exchange.status for exchange in running] == [200] * 4
 
 
-async def test_health_says_who_runs_and_how_much_was_done():
+async def test_health_says_who_runs_and_how_much_was_done() -> None:
     async with serving() as house:
         await house.ask("/v1/chat/completions", chat())
         health = (await house.ask("/health", b"", method="GET")).json()
@@ -229,5 +240,3 @@ def _snapshot(house: House) -> Any:
         return house.engine.snapshot()
 
     return look
-
-

@@ -9,12 +9,12 @@ from switch.worker.spec import BadSpecError, WorkerSpec, worker_environment
 SPEC = WorkerSpec(model_path="m.gguf", model_name="m", socket_path="w.sock", aliases=("n",), n_ctx=64, n_seq_max=2)
 
 
-def test_a_spec_survives_the_pipe():
+def test_a_spec_survives_the_pipe() -> None:
     assert WorkerSpec.parse(SPEC.line()) == SPEC
     assert SPEC.line().count("\n") == 1
 
 
-def test_memory_is_for_all_sequences_unless_said():
+def test_memory_is_for_all_sequences_unless_said() -> None:
     assert SPEC.total_kv_tokens == 128
     assert WorkerSpec.parse(json.dumps({**json.loads(SPEC.line()), "kv_tokens": 100})).total_kv_tokens == 100
 
@@ -33,16 +33,16 @@ def test_memory_is_for_all_sequences_unless_said():
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_wrong_member_is_named(change: dict[str, object], reason: str):
+def test_a_wrong_member_is_named(change: dict[str, object], reason: str) -> None:
     with pytest.raises(BadSpecError, match=reason):
         WorkerSpec.parse(json.dumps({**json.loads(SPEC.line()), **change}))
 
 
 @pytest.mark.parametrize("line", ["", "nonsense", "[]", "null", '{"model_path": "m"}', b"\xff"])
-def test_what_is_no_spec_is_said_so(line: str | bytes):
+def test_what_is_no_spec_is_said_so(line: str | bytes) -> None:
     with pytest.raises(BadSpecError):
         WorkerSpec.parse(line)
 
 
-def test_the_environment_is_added_to_not_replaced():
+def test_the_environment_is_added_to_not_replaced() -> None:
     assert worker_environment({"HOME": "h"}).items() >= {"HOME": "h"}.items()

@@ -18,7 +18,7 @@ def template(source: str) -> ChatTemplate:
     return ChatTemplate(source, bos="<s>", eos="</s>", now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
 
 
-def test_messages_become_a_prompt_up_to_the_answer():
+def test_messages_become_a_prompt_up_to_the_answer() -> None:
     assert template(CHATML).render(HELLO) == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -34,11 +34,11 @@ def test_messages_become_a_prompt_up_to_the_answer():
         ("{%- for m in messages %}\n  {{ m.content | trim }}\n{%- endfor %}", "  Hello"),
     ],
 )
-def test_what_templates_in_the_wild_use(source: str, prompt: str):
+def test_what_templates_in_the_wild_use(source: str, prompt: str) -> None:
     assert template(source).render(HELLO) == prompt
 
 
-def test_a_template_says_why_it_refuses():
+def test_a_template_says_why_it_refuses() -> None:
     with pytest.raises(BadRequest, match="roles must alternate"):
         template("{{ raise_exception('roles must alternate') }}").render(HELLO)
 
@@ -54,15 +54,15 @@ def test_a_template_says_why_it_refuses():
         "{{ messages[7].content.x.y }}",
     ],
 )
-def test_a_template_cannot_break_out(source: str):
+def test_a_template_cannot_break_out(source: str) -> None:
     with pytest.raises(BadRequest):
         template(source).render(HELLO)
 
 
-def test_a_broken_template_is_known_before_anybody_asks():
+def test_a_broken_template_is_known_before_anybody_asks() -> None:
     with pytest.raises(TemplateUnusableError, match="line 1"):
         template("{% if %}")
 
 
-def test_the_messages_of_the_user_are_data_not_template():
+def test_the_messages_of_the_user_are_data_not_template() -> None:
     assert template(CHATML).render([{"role": "user", "content": "{{ 7 * 7 }}"}]).count("{{ 7 * 7 }}") == 1

@@ -38,21 +38,21 @@ def shown(stream: TextStream, pieces: list[bytes]) -> tuple[str, bool]:
     return text + stream.rest(), False
 
 
-def test_a_character_comes_when_it_is_whole():
+def test_a_character_comes_when_it_is_whole() -> None:
     stream = TextStream()
     assert [stream.feed(bytes([byte]))[0] for byte in "a😀".encode()] == ["a", "", "", "", "😀"]
 
 
-def test_half_a_character_at_the_end_is_not_shown():
+def test_half_a_character_at_the_end_is_not_shown() -> None:
     stream = TextStream()
     assert shown(stream, [b"ok", "é".encode()[:1]]) == ("ok", False)
 
 
-def test_bytes_that_are_no_text_are_marked():
+def test_bytes_that_are_no_text_are_marked() -> None:
     assert shown(TextStream(), [b"a\xffb"]) == ("a\ufffdb", False)
 
 
-def test_what_may_become_a_stop_string_is_held_back():
+def test_what_may_become_a_stop_string_is_held_back() -> None:
     stream = TextStream(["END"])
     assert stream.feed(b"the E") == ("the ", False)
     assert stream.feed(b"N") == ("", False)
@@ -60,21 +60,21 @@ def test_what_may_become_a_stop_string_is_held_back():
     assert stream.feed(b" END and more") == (" ", True)
 
 
-def test_of_stops_that_end_together_the_longest_is_cut():
+def test_of_stops_that_end_together_the_longest_is_cut() -> None:
     assert StopMatcher(["c", "abc"]).feed("xabc") == ("x", True)
 
 
-def test_the_stop_that_ends_first_wins():
+def test_the_stop_that_ends_first_wins() -> None:
     assert StopMatcher(["abc", "b"]).feed("abc") == ("a", True)
 
 
 @given(texts, stop_lists, st.lists(st.integers(0, 4), max_size=30))
-def test_what_is_shown_does_not_depend_on_the_cuts(text: str, stops: list[str], sizes: list[int]):
+def test_what_is_shown_does_not_depend_on_the_cuts(text: str, stops: list[str], sizes: list[int]) -> None:
     assert shown(TextStream(stops), cut(text.encode(), sizes)) == reference(text, stops)
 
 
 @given(texts, stop_lists)
-def test_nothing_shown_is_ever_taken_back(text: str, stops: list[str]):
+def test_nothing_shown_is_ever_taken_back(text: str, stops: list[str]) -> None:
     stream, so_far = TextStream(stops), ""
     wanted, _ = reference(text, stops)
     for character in text:
@@ -86,10 +86,10 @@ def test_nothing_shown_is_ever_taken_back(text: str, stops: list[str]):
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 4), max_size=30))
-def test_any_bytes_become_text_the_same_way_however_they_are_cut(raw: bytes, sizes: list[int]):
+def test_any_bytes_become_text_the_same_way_however_they_are_cut(raw: bytes, sizes: list[int]) -> None:
     assert shown(TextStream(), cut(raw, sizes)) == shown(TextStream(), [raw])
 
 
 @given(texts, st.lists(st.integers(0, 4), max_size=30))
-def test_without_stops_everything_is_shown(text: str, sizes: list[int]):
+def test_without_stops_everything_is_shown(text: str, sizes: list[int]) -> None:
     assert shown(TextStream(), cut(text.encode(), sizes)) == (text, False)
