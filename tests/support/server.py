@@ -22,8 +22,10 @@ async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         while not server.started:
             if running.done():
                 running.result()
+                raise RuntimeError("the server did not start")
             await asyncio.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await running
+        listener.close()
