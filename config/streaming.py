@@ -56,57 +56,66 @@ async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
 
 
 class _Guard:
-    """Watches the client of one answer, once the answer takes long enough to be worth a task.
-
-    Most answers are quicker than a timer and a task would cost, so all guards of an event loop share one
-    timer: whoever is still there at the second tick after its beginning gets a watch.
-    """
-
-    _new: ClassVar[dict[asyncio.AbstractEventLoop, set[_Guard]]] = {}
+    """Watches the client of one answer, once the answer takes long enough to be worth a task."""
 
     def __init__(self, receive: Receive) -> None:
         task = asyncio.current_task()
         assert task is not None
         self.task = task
         self.gone = False
+        self.is_finished = False
         self._receive = receive
-        self._finished = False
         self._watch: asyncio.Task[None] | None = None
-        loop = task.get_loop()
-        waiting = self._new.get(loop)
-        if waiting is None:
-            waiting = self._new[loop] = set()
-            loop.call_later(_WATCH_AFTER_SEC, self._tick, loop, set())
-        waiting.add(self)
-        self._among = waiting
+        _Beat.of(task.get_loop()).newcomers.add(self)
 
-    @classmethod
-    def _tick(cls, loop: asyncio.AbstractEventLoop, seasoned: set[_Guard]) -> None:
-        """Give a watch to who was there a tick ago and still is; stop ticking when nobody is left."""
-        fresh = cls._new.pop(loop)
-        for guard in seasoned:
-            guard._begin_watch()
-        if fresh or seasoned:
-            cls._new[loop] = set()
-            loop.call_later(_WATCH_AFTER_SEC, cls._tick, loop, {guard for guard in fresh if not guard._finished})
-
-    def _begin_watch(self) -> None:
-        if not self._finished:
+    def begin_watch(self) -> None:
+        """The answer is taking its time: look whether its client is still there."""
+        if not self.is_finished:
             self._watch = asyncio.create_task(self._until_gone())
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._finished:
+        if not self.is_finished:
             self.gone = True
             self.task.cancel()
 
     def finish(self) -> None:
         """The answer is over; nothing is cancelled any more."""
-        self._finished = True
-        self._among.discard(self)
+        self.is_finished = True
         if self._watch is not None:
             self._watch.cancel()
+
+
+class _Beat:
+    """One timer for all guards of an event loop, because most answers are quicker than a timer is worth:
+    who is still there at the second beat after its beginning gets a watch. Stops when nobody is left."""
+
+    _beating: ClassVar[dict[asyncio.AbstractEventLoop, _Beat]] = {}
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.newcomers: set[_Guard] = set()
+        self._seasoned: set[_Guard] = set()
+        self._loop = loop
+        loop.call_later(_WATCH_AFTER_SEC, self._beat)
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> _Beat:
+        """The beat of `loop`, begun if it stood still."""
+        beat = cls._beating.get(loop)
+        if beat is None:
+            beat = cls._beating[loop] = cls(loop)
+        return beat
+
+    def _beat(self) -> None:
+        for guard in self._seasoned:
+            guard.begin_watch()
+        self._seasoned = {guard for guard in self.newcomers if not guard.is_finished}
+        if self.newcomers:
+            self.newcomers = set()
+            self._loop.call_later(_WATCH_AFTER_SEC, self._beat)
+        else:
+            self._beating.pop(self._loop, None)
 
 
 class Streamed(Response):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from config.auth import Caller
 from config.clients import Clients, Timeout
 from config.contracts.power import PowerState, Wake, WakeAnswer, Window, WindowClose, WindowOpen
+from config.contracts.serving import QueueStatus
 
 
 class Madre:
@@ -31,3 +32,14 @@ class Madre:
         """Close a window for `caller`."""
         path = "/madre/power/window/close"
         return await self._peer.post(path, body, answer=Window, on_behalf=caller, timeout=Timeout.SLOW)
+
+
+class Switch:
+    """Switch, as the door knows it."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._peer = clients.peer("switch")
+
+    async def queue(self) -> QueueStatus:
+        """How much is being served and how much waits; ask only while it is awake."""
+        return await self._peer.get("/switch/queue/status", answer=QueueStatus, timeout=Timeout.QUICK)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from sqlalchemy.orm import Session
 
 from config import audit
@@ -16,7 +19,9 @@ from config.errors import NotFound, VX11Error
 from config.paging import cut, decode_cursor
 from config.services import FLEET, is_present
 from tentaculo_link import store, tokens
-from tentaculo_link.clients import Madre
+from tentaculo_link.clients import Madre, Switch
+
+T = TypeVar("T")
 
 
 class Flows:
@@ -25,16 +30,14 @@ class Flows:
     def __init__(self, house: House) -> None:
         self._house = house
         self._madre = Madre(house.clients)
+        self._switch = Switch(house.clients)
 
     async def status(self) -> FleetStatus:
         """What is really running; where madre cannot be asked, that is said instead of guessed."""
-        try:
-            power = await self._madre.power_state()
-        except VX11Error as error:
-            return self._status(None, [f"madre: {error.detail}"])
-        return self._status(power, [])
-
-    def _status(self, power: PowerState | None, notes: list[str]) -> FleetStatus:
+        notes: list[str] = []
+        power = await _or_note(self._madre.power_state(), "madre", notes)
+        awake = {service.name for service in power.services if service.state == "ready"} if power else set()
+        queue = await _or_note(self._switch.queue(), "switch", notes) if "switch" in awake else None
         return FleetStatus(
             version=VERSION,
             time=self._house.clock.now(),
@@ -42,8 +45,8 @@ class Flows:
             services=self._services(power),
             windows=power.windows if power else [],
             engine_mode=None,
-            queue=None,
-            degraded=power is None,
+            queue=queue,
+            degraded=bool(notes),
             notes=notes,
         )
 
@@ -137,8 +140,15 @@ class Flows:
             raise NotFound(f"There is no token {token_id!r}.", hint="GET /auth/tokens lists them.")
         return row
 
-    def _audit(
-        self, session: Session, caller: Caller, action: str, row: ApiToken, detail: dict[str, str]
-    ) -> None:
+    def _audit(self, session: Session, caller: Caller, action: str, row: ApiToken, detail: dict[str, str]) -> None:
         service, now = self._house.service.name, self._house.clock.now()
         audit.append(session, caller, action, row.token_id, detail, now=now, service=service)
+
+
+async def _or_note(asking: Awaitable[T], service: str, notes: list[str]) -> T | None:
+    """The answer, or None and a note that says who could not be asked and why."""
+    try:
+        return await asking
+    except VX11Error as error:
+        notes.append(f"{service}: {error.detail}")
+        return None

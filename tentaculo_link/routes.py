@@ -37,6 +37,7 @@ class WithinRate:
         self._identified = Requires(scope)
 
     async def __call__(self, request: Request) -> Caller:
+        """TooManyRequests, with the wait, where the token is over its rate."""
         caller = await self._identified(request)
         wait = request.app.state.limit.wait_for(caller.token_id, _house(request).clock.monotonic())
         if wait > 0:

@@ -31,9 +31,7 @@ def rotated(old: ApiToken, secret: str, now: datetime) -> ApiToken:
     if old.revoked_at is not None:
         raise Conflict("This token was revoked; a revoked token cannot be rotated.", hint="Make a new one.")
     life = None if old.expires_at is None else int((old.expires_at - old.created_at).total_seconds())
-    wish = TokenCreate.model_validate(
-        {"user": old.user, "role": old.role, "name": old.name, "expires_in_sec": life}
-    )
+    wish = TokenCreate.model_validate({"user": old.user, "role": old.role, "name": old.name, "expires_in_sec": life})
     successor = minted(wish, secret, now)
     old.revoked_at, old.replaced_by = now, successor.token_id
     return successor

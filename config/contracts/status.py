@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from config.contracts.base import Answer, Request, Timestamp
 from config.contracts.power import PolicyState, Reason, ServiceState, TtlSeconds, Window, WindowMode
+from config.contracts.serving import QueueStatus
 
 
 class FleetService(Answer):
@@ -21,7 +22,8 @@ class FleetService(Answer):
 
 
 class FleetStatus(Answer):
-    """The whole fleet; `degraded` says that a part could not be asked, `notes` which and why."""
+    """The whole fleet. `degraded` says that a part could not be asked, `notes` which and why; `queue` and
+    `engine_mode` are Switch's, null while it sleeps (modes come with its provider choice)."""
 
     version: str
     time: Timestamp
@@ -29,7 +31,7 @@ class FleetStatus(Answer):
     services: list[FleetService]
     windows: list[Window]
     engine_mode: str | None
-    queue: dict[str, Any] | None
+    queue: QueueStatus | None
     degraded: bool
     notes: list[str]
 

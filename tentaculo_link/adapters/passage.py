@@ -49,9 +49,7 @@ _WHOLE_BODY_BYTES = 256 * 1024  # up to here a body is read first, so that a req
 class Passage:
     """Passes requests to their owners; everything else goes to the app behind."""
 
-    def __init__(
-        self, app: ASGIApp, *, house: House, waking: Waking, limit: RateLimit, tickets: Tickets
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, house: House, waking: Waking, limit: RateLimit, tickets: Tickets) -> None:
         self._app = app
         self._house = house
         self._waking = waking
@@ -60,6 +58,7 @@ class Passage:
         self._session: ByteClient | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one connection on, or leave it to the app behind."""
         kind = scope["type"]
         service = owner_of(scope["path"]) if kind in ("http", "websocket") else None
         if service is None:

@@ -61,9 +61,7 @@ class WebSocketPassage:
             raise Forbidden("This ticket was used or has expired.", hint="POST /vx11/events/ticket gives a new one.")
         return caller
 
-    async def _connect(
-        self, service: str, caller: Caller, socket: WebSocket
-    ) -> aiohttp.ClientWebSocketResponse:
+    async def _connect(self, service: str, caller: Caller, socket: WebSocket) -> aiohttp.ClientWebSocketResponse:
         if self._session is None:
             self._session = self._house.clients.streams()
         query = [pair for pair in socket.query_params.multi_items() if pair[0] != "ticket"]

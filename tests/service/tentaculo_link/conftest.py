@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from config.app import House, build_house
 from config.contracts.power import PowerState, ServicePower, Wake, WakeAnswer
 from config.db_schema import Base
-from config.errors import OffByPolicy
 from tentaculo_link.app import create
 from tests.support.house import ADMIN_HEADERS, settings_in
 from tests.support.ports import free_port_offset
@@ -64,18 +63,44 @@ def _madre(world: World) -> FastAPI:
 
 def _upstream(world: World) -> FastAPI:
     app = FastAPI()
+    app.include_router(_plain(world))
+    app.include_router(_streaming(world))
+    return app
+
+
+def _plain(world: World) -> APIRouter:
     router = APIRouter()
 
     @router.post("/switch/echo")
     async def echo(request: Request) -> JSONResponse:
         world.seen.append(request)
         body = await request.body()
-        headers = {name: value for name, value in request.headers.items()}
+        headers = dict(request.headers)
         return JSONResponse({"length": len(body), "headers": headers, "query": str(request.query_params)})
 
     @router.get("/switch/status/{code}")
     async def status(code: int) -> Response:
         return Response(b"said so", code, {"x-from": "switch", "connection": "close"})
+
+    @router.get("/switch/queue/status")
+    async def queue() -> dict[str, object]:
+        return {"in_use": 1, "waiting": 2, "by_model": {"m": 2}}
+
+    @router.websocket("/switch/ws/{name}")
+    async def socket(websocket: WebSocket, name: str) -> None:
+        await websocket.accept(subprotocol=(websocket.scope["subprotocols"] or [None])[0])
+        while True:
+            text = await websocket.receive_text()
+            if text == "bye":
+                await websocket.close(4001)
+                return
+            await websocket.send_text(f"{name}:{text}")
+
+    return router
+
+
+def _streaming(world: World) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/switch/stream")
     async def stream(request: Request) -> StreamingResponse:
@@ -104,18 +129,7 @@ def _upstream(world: World) -> FastAPI:
 
         return StreamingResponse(pieces(), media_type=kind)
 
-    @router.websocket("/ws/{name}")
-    async def socket(websocket: WebSocket, name: str) -> None:
-        await websocket.accept(subprotocol=(websocket.scope["subprotocols"] or [None])[0])
-        while True:
-            text = await websocket.receive_text()
-            if text == "bye":
-                await websocket.close(4001)
-                return
-            await websocket.send_text(f"{name}:{text}")
-
-    app.include_router(router)
-    return app
+    return router
 
 
 @pytest.fixture
