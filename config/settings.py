@@ -19,7 +19,7 @@ from config.services import service_named
 
 PUBLIC_TOKEN = "vx11-local-token"  # the one compose files carry: everybody can read it there
 
-Port = Annotated[int, Field(ge=0, le=50_000)]
+PortOffset = Annotated[int, Field(ge=0, le=65_535 - 8_020)]  # 8020: the highest port of the house
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         default="info", description="Lowest level that is logged."
     )
     bind: str = Field(default="127.0.0.1", description="Address that services listen on.")
-    port_offset: Port = Field(default=0, description="Added to every port, so that two fleets fit on one machine.")
+    port_offset: PortOffset = Field(default=0, description="Added to every port, so that two fleets fit on one machine.")
     service_hosts: Literal["loopback", "names"] = Field(
         default="loopback", description="How services find each other: on this host, or by name (containers)."
     )
