@@ -18,7 +18,10 @@ _FATAL = 70  # EX_SOFTWARE of sysexits.h
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
-def fork_service(service: str, log_folder: Path, body: Callable[[], int], link: ForkLink | None) -> int:
+Body = Callable[[str, ForkLink | None], int]
+
+
+def fork_service(service: str, log_folder: Path, body: Body, link: ForkLink | None) -> int:
     """Fork a child that runs `body` and exits with its status; the pid, in the parent.
 
     Signals are held back over the fork, so that one meant for the child finds its handlers reset.
@@ -32,7 +35,7 @@ def fork_service(service: str, log_folder: Path, body: Callable[[], int], link: 
     return pid
 
 
-def _live(service: str, parent: int, log_folder: Path, body: Callable[[], int], link: ForkLink | None) -> None:
+def _live(service: str, parent: int, log_folder: Path, body: Body, link: ForkLink | None) -> None:
     """The child's whole life; never returns, so nothing of the parent's clean-up runs here."""
     status = _FATAL
     try:
@@ -43,7 +46,7 @@ def _live(service: str, parent: int, log_folder: Path, body: Callable[[], int], 
         _close_inherited({link.orders, link.reports} if link else set())
         _reset_signals()
         gc.enable()
-        status = body()
+        status = body(service, link)
     except SystemExit as leaving:
         status = _status_of(leaving)
     except BaseException:  # border: the child's last frame; the traceback belongs into its log

@@ -14,6 +14,8 @@ _log = logging.getLogger(__name__)
 # What the libraries import only when they are first used, found by comparing sys.modules before and after.
 _LATE = (
     "anyio._backends._asyncio",
+    "encodings.idna",
+    "httpcore",
     "pysqlite3.dbapi2",
     "sqlalchemy.dialects.sqlite.pysqlite",
     "uvicorn.lifespan.on",

@@ -13,9 +13,10 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 from config import lifeline
-from config.clock import Clock, SystemClock
+from config.clock import SystemClock
 from config.db import prepare_runtime_folder
 from config.forkserver import child, keeping, lines, logfile, pidfile
 from config.forkserver.link import LinkPair, open_link
@@ -53,19 +54,20 @@ def run_fleet(settings: Settings) -> int:
         lifeline.adopt_orphans()
         lifeline.name_process("vx11:fleet")
         preload()
-        ForkServer(settings).run()
+        ForkServer(settings.logs_path, lambda service, link: serve(service, settings, link=link)).run()
         return 0
     finally:
         os.close(lock)
 
 
 class ForkServer:
-    """Keeps the core services, obeys madre, reaps everything."""
+    """Keeps the core services, obeys madre, reaps everything. `body` is what a child does; it gives the exit status."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
-        self._settings = settings
-        self._clock = clock or SystemClock()
-        self._log_folder = settings.logs_path
+    def __init__(self, log_folder: Path, body: child.Body, *, stop_grace_sec: float = _STOP_GRACE_SEC) -> None:
+        self._log_folder = log_folder
+        self._body = body
+        self._stop_grace_sec = stop_grace_sec
+        self._clock = SystemClock()
         self._children: dict[str, Child] = {}
         self._kept = {service: keeping.Kept() for service in CORE}
         self._link: LinkPair | None = None
@@ -143,8 +145,7 @@ class ForkServer:
     def _start(self, service: str) -> None:
         pair = self._fresh_link() if service == "madre" else None
         theirs = pair.theirs if pair else None
-        body = lambda: serve(service, self._settings, link=theirs)  # noqa: E731  # a fork needs no name for it
-        pid = child.fork_service(service, self._log_folder, body, theirs)
+        pid = child.fork_service(service, self._log_folder, self._body, theirs)
         if pair:
             pair.close_theirs()
         self._children[service] = Child(service, pid, self._clock.now(), time.monotonic())
@@ -154,7 +155,7 @@ class ForkServer:
         running = self._children.get(service)
         if running is None or running.kill_at is not None:
             return
-        self._children[service] = replace(running, kill_at=now + _STOP_GRACE_SEC)
+        self._children[service] = replace(running, kill_at=now + self._stop_grace_sec)
         os.kill(running.pid, signal.SIGTERM)
 
     def _fresh_link(self) -> LinkPair:
