@@ -33,11 +33,12 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, context: Context) -> int:
     """Do it and say what came of it."""
     with open_door(context.settings) as door:
-        context.terminal.say(_act(options, door))
+        context.terminal.say(act(options, door))
     return 0
 
 
-def _act(options: Namespace, door: Door) -> str:
+def act(options: Namespace, door: Door) -> str:
+    """Ask madre for what the command line says; what came of it, in words."""
     match options.verb:
         case "open":
             mode: WindowMode = "hold" if options.hold else "ttl"
