@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Final
 
@@ -27,6 +28,7 @@ from hermes.orders import Expectation
 from hermes.sources import WebSource, is_safe_hop
 
 _TRIES: Final = 5
+_MAX_HOPS: Final = 8
 _LONGEST_PAUSE_SEC: Final = 30.0
 _ROOM_EVERY_BYTES: Final = 64 << 20  # how often the free space is looked at again
 Client = httpx.AsyncClient  # noqa: TID251  # named as a type only; config/clients.py makes it
@@ -82,8 +84,7 @@ class WebFetcher:
         origin = _read_origin(tray)
         headers = request_headers(receiver.size, origin)
         try:
-            async with self._http().stream("GET", source.url, headers=headers) as response:
-                _check_hops(response)
+            async with self._opened(source.url, headers) as response:
                 answer = read_answer(response.status_code, response.headers, receiver.size)
                 if answer.act == "scratch":
                     receiver.restart()
@@ -96,9 +97,20 @@ class WebFetcher:
                     await self._body(response, answer, receiver, work)
         except httpx.TransportError as error:
             raise Unavailable(f"The connection failed ({type(error).__name__}).") from error
-        except httpx.HTTPError as error:
-            raise BadPeer(f"The address cannot be followed ({type(error).__name__}).") from error
         return _is_whole(receiver.size, answer.total)
+
+    @asynccontextmanager
+    async def _opened(self, url: str, headers: dict[str, str]) -> AsyncIterator[httpx.Response]:
+        """The answer at the end of the redirects; an unsafe hop is refused before it is asked anything."""
+        for _ in range(_MAX_HOPS):
+            async with self._http().stream("GET", url, headers=headers, follow_redirects=False) as response:
+                if response.next_request is None:
+                    yield response
+                    return
+                url = str(response.next_request.url)
+            if not is_safe_hop(url):
+                raise BadPeer("The server sends us on to an address without TLS; its bytes could be anybody's.")
+        raise BadPeer(f"The server sends us on and on; given up after {_MAX_HOPS} addresses.")
 
     async def _body(self, response: httpx.Response, answer: Answered, receiver: Receiver, work: JobWork) -> None:
         looked_at = receiver.size
@@ -117,12 +129,6 @@ class WebFetcher:
         if self._client is None:
             self._client = self._make_client()
         return self._client
-
-
-def _check_hops(response: httpx.Response) -> None:
-    for hop in (*response.history, response):
-        if not is_safe_hop(str(hop.url)):
-            raise BadPeer("The server sends us on to an address without TLS; its bytes could be anybody's.")
 
 
 def _check_opening(chunk: bytes) -> None:

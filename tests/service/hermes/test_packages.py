@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import psutil
-
 from tests.support.eventually import eventually
 from tests.support.file_server import file_server
 from tests.support.gguf import gguf_bytes, sha256
@@ -145,10 +143,14 @@ async def test_nothing_blocks_the_loop_while_pip_runs(tmp_path: Path) -> None:
             await hermes.ended(job["job_id"])
 
 
-def _pips(index: str) -> list[int]:
-    """Process ids of pips that use this index."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        if any(index in word for word in process.info["cmdline"] or []) and process.info["status"] != "zombie":
-            found.append(process.pid)
-    return found
+def _pips(index: str) -> list[str]:
+    """Command lines of living processes that use this index; a zombie has none."""
+    lines = (_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+    return [line for line in lines if index in line]
+
+
+def _command_line(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""  # gone since it was listed

@@ -158,7 +158,7 @@ async def test_a_file_of_the_catalogue_gets_its_name(tmp_path: Path) -> None:
 async def test_a_file_of_the_catalogue_that_lies_there_need_not_be_fetched(tmp_path: Path) -> None:
     entry = CatalogueModel.model_validate(
         {
-            **{key: "x" for key in ("title", "summary", "parameters", "quantisation", "licence", "licence_url")},
+            **dict.fromkeys(("title", "summary", "parameters", "quantisation", "licence", "licence_url"), "x"),
             "name": "here-already",
             "task_type": "chat",
             "source": "https://localhost:9/never-asked.gguf",

@@ -1,0 +1,70 @@
+"""Pulls and registers the two small starter models of the catalogue through the running fleet.
+
+    python scripts/hermes_download_test_models.py [--url http://127.0.0.1:8000]
+
+Each is a real model of at most 2 GB; what is here already is not fetched again. Ends with 0 once both are
+registered with the right hash and can be served, else with 1 and a sentence that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # run as a file, not as a module
+
+from config import clients
+from config.auth import admin_token
+from config.contracts.models import CatalogueItem, LocalModel, ModelPull
+from config.settings import load_settings
+from scripts.cli.door import Door, address_of
+from scripts.cli.failure import CommandFailed
+from scripts.cli.pulling import pull
+from scripts.quantities import GB, bytes_in_words
+from scripts.terminal import Terminal, terminal_on
+
+MAX_BYTES = 2 * GB
+
+
+def main(arguments: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
+    """Pull the starters; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--url", help="the gateway, or hermes itself (default: this machine's fleet)")
+    options = parser.parse_args(arguments)
+    settings = load_settings()
+    terminal = terminal or terminal_on(sys.stdout, colour=False)
+    with clients.door(options.url or address_of(settings), admin_token(settings)) as client:
+        try:
+            pull_starters(Door(client), terminal)
+        except CommandFailed as failed:
+            terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
+            return 1
+    return 0
+
+
+def pull_starters(door: Door, terminal: Terminal) -> None:
+    """Bring every starter here and look at its row; CommandFailed for one that is not as the catalogue says."""
+    starters = [item for item in door.catalogue().items if item.starter]
+    for item in starters:
+        pull(door, ModelPull(name=item.name), terminal)
+    rows = {row.name: row for row in door.models()}
+    for item in starters:
+        _check(item, rows.get(item.name))
+    total = sum(rows[item.name].size_bytes for item in starters)
+    terminal.say(f"{len(starters)} models are registered, {bytes_in_words(total)} together.")
+
+
+def _check(item: CatalogueItem, row: LocalModel | None) -> None:
+    if row is None or row.compatibility != "ok":
+        raise CommandFailed(f"{item.name} was pulled, but cannot be served.", "POST /hermes/scan looks again.")
+    if item.sha256 not in (None, row.sha256):
+        raise CommandFailed(f"{item.name} has the SHA-256 {row.sha256}, not the catalogue's.", "")
+    if row.size_bytes > MAX_BYTES:
+        raise CommandFailed(f"{item.name} is larger than {bytes_in_words(MAX_BYTES)}.", "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
