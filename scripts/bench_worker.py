@@ -136,6 +136,18 @@ class Bare:
             first_token_ms=[(at - started) * 1000 for at in first_at],
         )
 
+    def answer(self, text: str, tokens: int) -> list[int]:
+        """The greedy answer to one prompt: `tokens` tokens, whatever they are."""
+        self.lib.llama_memory_clear(self.memory, False)
+        prompt = self.tokenize(text)
+        said, _ = self._prefill([prompt])
+        for step in range(tokens - 1):
+            self.batch.n_tokens = 0
+            self._add(said[-1], len(prompt) + step, 0, wanted=True)
+            self._decode()
+            said.append(self._next(0))
+        return said
+
     def _prefill(self, ids: Sequence[Sequence[int]]) -> tuple[list[int], list[float]]:
         """Evaluate all prompts, full batches; the first token of each and when it was there."""
         last, first_at = [0] * len(ids), [0.0] * len(ids)
