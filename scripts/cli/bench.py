@@ -11,6 +11,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from scripts.cli import starters
 from scripts.cli.context import Context
 from scripts.cli.failure import CommandFailed
 
@@ -32,6 +33,7 @@ def run(options: Namespace, context: Context) -> int:
     unknown = [name for name in options.names if name not in there]
     if unknown:
         raise CommandFailed(f"There is no bench {unknown[0]!r}.", f"There are: {', '.join(there)}.")
+    starters.ensure(context)
     figures: dict[str, object] = {}
     for name in options.names or there:
         context.remarks.say(f"measuring {name} …")

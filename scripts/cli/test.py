@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from scripts.cli import starters
 from scripts.cli.context import Context
 from scripts.cli.failure import CommandFailed
 from scripts.terminal import Terminal
 
 RINGS = ("unit", "service", "house", "fleet", "compose", "browser")
 QUICK = ("unit", "service", "house")
+REAL = frozenset({"fleet", "compose", "browser"})  # these ask real models
 _NOTHING_COLLECTED = 5
 _COUNTS = ("tests", "failures", "errors", "skipped")
 
@@ -56,6 +58,8 @@ def run(options: Namespace, context: Context) -> int:
     """Run the rings asked for; 0 when all of them passed (under CI=true: and none was empty)."""
     tests = context.world.repository / "tests"
     rings = chosen_rings(options.rings, quick=options.quick, present=present_rings(tests))
+    if REAL.intersection(rings):
+        starters.ensure(context)
     results = [_run_ring(ring, options.passed_on, context) for ring in rings]
     return report(results, context.terminal, strict=context.world.continuous_integration)
 

@@ -148,6 +148,7 @@ class NinjaReader:
         self._bar = bar
 
     def read(self, line: str) -> None:
+        """Take one line."""
         if match := _STEP.match(line):
             if not self._bar.total:
                 self._bar.begin(int(match[2]))

@@ -71,6 +71,7 @@ class PipReader:
         self._bar = bar
 
     def read(self, line: str) -> None:
+        """Take one line."""
         if match := _TAKEN_UP.match(line):
             self.taken_up += 1
             self._bar.update(self.taken_up, match[1])
