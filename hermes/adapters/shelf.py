@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -130,8 +131,10 @@ class Shelf:
     def is_being_written(self, relative: str) -> bool:
         """Whether somebody has the file open for writing: the kernel grants a read lease only if nobody has.
 
-        False where leases are not offered (another owner's file, some network disks).
+        False where leases are not offered (another owner's file, some network disks, other systems).
         """
+        if sys.platform != "linux":
+            return False
         try:
             with open(self.path_of(relative), "rb") as file:
                 fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)

@@ -34,6 +34,7 @@ from hermes.orders import Order, order_for, order_of
 from hermes.rows import error_on_row, job_on_wire
 from hermes.sources import shown
 
+_CLOSE_AGAIN_SEC: Final = 5.0
 _EVENT_EVERY_TICKS: Final = 10  # where percents are not known, or creep
 _log = logging.getLogger(__name__)
 
@@ -168,18 +169,28 @@ class Pulls:
                     await self._house.db.writing(self._begin, job_id)
                     async with self._ticking(job_id, live.work.meter):
                         await self._arrival.bring(live.order, live.work)
-                await self._house.db.writing(self._end, job_id, "DONE", live.work.meter, None)
+                await self._close(job_id, "DONE", live, None)
         except (asyncio.CancelledError, Stopped):
             if live.cancelled:
-                await self._house.db.writing(self._end, job_id, "CANCELLED", live.work.meter, None)
+                await self._close(job_id, "CANCELLED", live, None)
         except VX11Error as error:
-            await self._house.db.writing(self._end, job_id, "ERROR", live.work.meter, error)
+            await self._close(job_id, "ERROR", live, error)
         except Exception:  # border: a job must end in its row, whatever broke
             _log.exception("download job %s broke", job_id)
-            broken = Internal("Something broke inside; the log has the rest.")
-            await self._house.db.writing(self._end, job_id, "ERROR", live.work.meter, broken)
+            await self._close(job_id, "ERROR", live, Internal("Something broke inside; the log has the rest."))
         finally:
             self._live.pop(job_id, None)
+
+    async def _close(self, job_id: str, state: str, live: _Live, error: VX11Error | None) -> None:
+        """Write a job's end, again and again while the database cannot take it (a full disk, mostly)."""
+        while True:
+            try:
+                await self._house.db.writing(self._end, job_id, state, live.work.meter, error)
+            except VX11Error as obstacle:
+                _log.error("the end of %s was not written: %s", job_id, obstacle.detail)
+                await asyncio.sleep(_CLOSE_AGAIN_SEC)
+            else:
+                return
 
     def _begin(self, session: Session, job_id: str) -> None:
         row = _existing(session, job_id)

@@ -22,7 +22,7 @@ from hermes import store
 from hermes.adapters.shelf import FoundFile, tray_key
 from hermes.flows.desk import Desk
 from hermes.flows.registry import Registry, proper_name, read_registration
-from hermes.rows import Registration
+from hermes.rows import Registration, refresh_model
 
 LEFTOVERS_AFTER: Final = timedelta(days=7)
 _NAME_TRIES: Final = 1000
@@ -106,14 +106,7 @@ class Scans:
         path = registration.path
         rows = [row for row in store.all_models(session) if row.path == path]
         for row in rows:
-            before = (row.sha256, row.compatibility)
-            self._desk.put(session, row.name, registration)
-            if before[1] == "missing":
-                findings.restored.append(ScanFinding(path=path, name=row.name))
-            elif before[0] != registration.sha256:
-                findings.changed.append(ScanFinding(path=path, name=row.name, reason="the file is another one now"))
-            else:
-                findings.known += 1
+            self._renew(session, row, registration, findings)
         if rows:
             return
         twin = store.model_with_hash(session, registration.sha256)
@@ -123,6 +116,19 @@ class Scans:
         name = self._free_name(session, registration)
         self._desk.put(session, name, registration)
         findings.registered.append(ScanFinding(path=path, name=name))
+
+    def _renew(self, session: Session, row: LocalModelV2, registration: Registration, findings: _Findings) -> None:
+        """Bring a row in line with its file; tells of it only where something is different."""
+        was_missing, same = row.compatibility == "missing", row.sha256 == registration.sha256
+        if same and not was_missing:
+            refresh_model(row, registration, row.updated_at)
+            findings.known += 1
+            return
+        self._desk.put(session, row.name, registration)
+        if was_missing:
+            findings.restored.append(ScanFinding(path=row.path, name=row.name))
+        else:
+            findings.changed.append(ScanFinding(path=row.path, name=row.name, reason="the file is another one now"))
 
     def _free_name(self, session: Session, registration: Registration) -> str:
         """A name no other file has; a row whose file is missing gets it back by name and hash."""
