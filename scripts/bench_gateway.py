@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -27,6 +26,8 @@ from pathlib import Path
 import aiohttp
 import httpx
 import uvicorn
+
+from config.settings import inherited_environment
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -275,7 +276,7 @@ async def main() -> dict[str, object]:
     offset = 12_340
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        own = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
+        own = {name: value for name, value in inherited_environment().items() if not name.startswith("VX11_")}
         env = {
             **own,
             "VX11_TOKEN": TOKEN,

@@ -24,6 +24,7 @@ import httpx
 
 from config.clients import door
 from config.services import FLEET
+from config.settings import inherited_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOKEN = "vx11_token-of-one-bench-run"
@@ -83,7 +84,7 @@ def running_fleet(models: Sequence[Path] = (), **variables: str) -> Iterator[Mea
     for file in models:
         _link(file, folder / "models" / file.name)
     offset = free_offset()
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("VX11_")}
+    outside = {name: value for name, value in inherited_environment().items() if not name.startswith("VX11_")}
     own = {
         "VX11_TOKEN": TOKEN,
         "VX11_PORT_OFFSET": str(offset),
