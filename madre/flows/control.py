@@ -99,9 +99,11 @@ class Control:
         if await self._watched.work_in_progress(name):
             raise Conflict(f"{name} is at work.", retry_after_sec=5)
         await self._house.db.writing(self._note_restart, name, reason, caller)
-        await self._reconciler.driver.stop(name)
-        await self._until(
-            name, lambda known: known[name].instance != before.instance and known[name].state in ("ready", "failed")
+        tick = self._reconciler.nudge(restart=[name])
+        await self._reconciler.until(
+            lambda known: known[name].instance != before.instance and known[name].state in ("ready", "failed"),
+            tick=tick,
+            within_sec=_WAIT_SEC,
         )
 
     def _note_restart(self, session: Session, name: str, reason: str, caller: Caller) -> None:

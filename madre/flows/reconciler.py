@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -48,7 +48,9 @@ class Reconciler:
         self._asked_at: dict[str, datetime] = {}
         self._silent: dict[str, int] = {}
         self._forgiven: set[str] = set()
+        self._restarting: set[str] = set()
         self.left_alone: frozenset[str] = frozenset()
+        self._is_ending = False
         self._begun = 0
         self._done = 0
         self._nudged = asyncio.Event()
@@ -65,14 +67,23 @@ class Reconciler:
         restarts = await self._house.db.reading(store.restarts)
         now = self._house.clock.now()
         self._lives = {name: lives.asleep(now, restarts=restarts.get(name, 0)) for name in self._names}
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(task(self._listen(), name="driver events"))
-            await stack.enter_async_context(task(self._loop(), name="reconciler"))
-            yield
+        self._is_ending = False
+        loop = asyncio.create_task(self._loop(), name="reconciler")
+        try:
+            async with task(self._listen(), name="driver events"):
+                yield
+        finally:
+            self._is_ending = True
+            self._nudged.set()
+            await loop  # not cancelled: an act and its row belong together
 
-    def nudge(self, forgive: Iterable[str] = ()) -> int:
-        """Look now; failures of `forgive` no longer count. The number of the first tick that will know of this."""
+    def nudge(self, *, forgive: Iterable[str] = (), restart: Iterable[str] = ()) -> int:
+        """Look now; the number of the first tick that will know of this.
+
+        Failures of `forgive` no longer count; what runs of `restart` is stopped once, and comes back if held.
+        """
         self._forgiven.update(forgive)
+        self._restarting.update(restart)
         self._nudged.set()
         return self._begun + 1
 
@@ -90,20 +101,21 @@ class Reconciler:
             self._nudged.set()
 
     async def _loop(self) -> None:
-        while True:
+        while not self._is_ending:
             pause = self._house.settings.power.windows_ttl_check_interval
             try:
                 pause = await self._tick()
             except Exception:  # border: the loop outlives a tick that failed; the next one starts from the truth
                 _log.exception("a reconciler tick failed")
             try:
-                await asyncio.wait_for(self._nudged.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._nudged.wait()
             except TimeoutError:
-                pass
+                continue
+            self._nudged.clear()
 
     async def _tick(self) -> float:
         """One turn; seconds until the next one is due."""
-        self._nudged.clear()
         self._begun += 1
         number = self._begun
         self._forgive()
@@ -114,7 +126,7 @@ class Reconciler:
         held = await self._move_windows(held, reasons, busy)
         reasons = desired(policy, held, self._names)
         acts = reconcile.acts(reasons, self._lives, busy, self._house.clock.now())
-        for act in acts:
+        for act in [*self._restarts(), *acts]:
             await self._do(act)
         self.left_alone = frozenset(act.service for act in acts if act.kind == "leave")
         await self._record.flush(self._lives)
@@ -218,9 +230,14 @@ class Reconciler:
         said = [await self.driver.last_words(name) for name in hopeless]
         return windows.with_last_words(window, "\n".join(said))
 
+    def _restarts(self) -> list[reconcile.Act]:
+        """Stopping what is to be restarted; once it is gone, what holds it starts it again."""
+        wanted, self._restarting = self._restarting, set()
+        return [reconcile.Act("stop", name, "to be restarted") for name in wanted if self._lives[name].is_up]
+
     async def _do(self, act: reconcile.Act) -> None:
         now, life = self._house.clock.now(), self._lives[act.service]
-        if act.kind == "leave":
+        if act.kind == "leave" or (act.kind == "stop" and not life.is_up):
             return
         if act.kind == "stop":
             await self.driver.stop(act.service)
