@@ -10,14 +10,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import httpx
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from config import problems
+from config import auth, problems
 from config.auth import Authority, Caller
 from config.clients import Clients
 from config.clock import Clock, SystemClock
@@ -37,6 +38,7 @@ Running = Callable[[], AbstractAsyncContextManager[object]]
 Check = Callable[[], object]
 _log = logging.getLogger(__name__)
 _DEFAULT_BODY_MB = 16
+_may_read_status = auth.Requires(auth.Scope.STATUS_READ)
 
 
 @dataclass(slots=True)
@@ -132,7 +134,9 @@ def create_app(
                 house.is_ready = False
 
     service = house.service
-    app = _FramedApp(title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan)
+    app = _FramedApp(
+        title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan, redoc_url=None
+    )
     app.state.house = house
     problems.install(app)
     app.include_router(_vital_signs(house, checks or {}))
@@ -199,7 +203,7 @@ def _vital_signs(house: House, checks: Mapping[str, Check]) -> APIRouter:
         return JSONResponse(body.model_dump(), 200 if house.is_ready else 503)
 
     @router.get("/metrics", summary="Prometheus text", response_class=Response)
-    async def metrics() -> Response:
+    async def metrics(_caller: Annotated[Caller, Depends(_may_read_status)]) -> Response:
         return Response(house.metrics.exposition(), media_type=CONTENT_TYPE)
 
     return router

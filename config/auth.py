@@ -52,7 +52,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """One right; routes name the scope they need, `_LOWEST` says which role has it."""
+    """One right; routes name the scope they need, `lowest_role` says who has it."""
 
     CHAT = "chat"
     STATUS_READ = "status:read"
@@ -79,6 +79,11 @@ _LOWEST: dict[Scope, Role] = {
     Scope.FLEET: Role.SYSTEM,
 }
 _RANK = {role: rank for rank, role in enumerate(Role)}
+
+
+def lowest_role(scope: Scope) -> Role:
+    """The first role that holds `scope`; those above hold it too."""
+    return _LOWEST[scope]
 
 
 @dataclass(frozen=True, slots=True)

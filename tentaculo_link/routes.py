@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -19,6 +20,7 @@ from tentaculo_link.feed import frames
 from tentaculo_link.flows import Flows
 from tentaculo_link.tickets import TICKET_LIFE_SEC
 
+_EVENT_ID = re.compile(r"[0-9]{1,18}")
 Prefix = Annotated[str, Query(max_length=64, description="Only event types that start with this.")]
 
 
@@ -45,18 +47,26 @@ class WithinRate:
         return caller
 
 
-async def _listener(request: Request, ticket: str | None = None) -> Caller:
-    """Who listens to events: a ticket stands for the caller that asked for it."""
-    house = _house(request)
-    if ticket is None:
-        caller = await house.auth.identify(token_in(request.scope))
-    else:
-        redeemed = request.app.state.tickets.redeem(ticket, house.clock.monotonic())
-        if redeemed is None:
-            raise Forbidden("This ticket was used or has expired.", hint="POST /vx11/events/ticket gives a new one.")
-        caller = redeemed
-    caller.require(Scope.EVENTS_READ)
-    return caller
+class ByTicket:
+    """The caller of a request, once it holds `scope`; a ticket stands for the caller that asked for it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def __call__(self, request: Request, ticket: str | None = None) -> Caller:
+        """Forbidden for a ticket that is not good; else as with a token."""
+        house = _house(request)
+        if ticket is None:
+            caller = await house.auth.identify(token_in(request.scope))
+        else:
+            redeemed = request.app.state.tickets.redeem(ticket, house.clock.monotonic())
+            if redeemed is None:
+                raise Forbidden(
+                    "This ticket was used or has expired.", hint="POST /vx11/events/ticket gives a new one."
+                )
+            caller = redeemed
+        caller.require(self._scope)
+        return caller
 
 
 TheFlows = Annotated[Flows, Depends(_flows)]
@@ -105,10 +115,13 @@ async def ticket(request: Request, house: TheHouse, caller: Listener) -> Ticket:
 
 @fleet.get("/events", summary="Server-sent events; Last-Event-ID resumes", response_class=StreamingResponse)
 async def events(
-    request: Request, house: TheHouse, _caller: Annotated[Caller, Depends(_listener)], types: Prefix = ""
+    request: Request,
+    house: TheHouse,
+    _caller: Annotated[Caller, Depends(ByTicket(Scope.EVENTS_READ))],
+    types: Prefix = "",
 ) -> StreamingResponse:
     last = request.headers.get("last-event-id", "")
-    after = int(last) if last.isdigit() else None
+    after = int(last) if _EVENT_ID.fullmatch(last) else None
     prefixes = tuple(part for part in types.split(",") if part)
     return StreamingResponse(
         frames(house.journal, after, prefixes),

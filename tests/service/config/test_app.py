@@ -49,13 +49,14 @@ def app_in(folder: Path) -> tuple[House, FastAPI]:
     return house, create_app(house, [router], max_body_mb=1)
 
 
-async def test_vital_signs_need_no_token(tmp_path: Path) -> None:
+async def test_health_and_readiness_need_no_token_and_metrics_do(tmp_path: Path) -> None:
     _, app = app_in(tmp_path)
     async with client_of(app, headers={"x-other": "1"}) as client:
         health = (await client.get("/health")).json()
         assert (health["status"], health["module"]) == ("ok", "madre")
         assert (await client.get("/ready")).json() == {"ready": True, "module": "madre"}
-        assert "vx11_requests_total" in (await client.get("/metrics")).text
+        assert (await client.get("/metrics")).status_code == 401
+        assert "vx11_requests_total" in (await client.get("/metrics", headers=ADMIN_HEADERS)).text
 
 
 async def test_no_token_wrong_token_good_token(tmp_path: Path) -> None:

@@ -150,6 +150,8 @@ async def test_the_open_paths_need_no_token(tmp_path: Path) -> None:
     async with house_and_client(tmp_path) as (_, _, client):
         for path in ("/health", "/ready", "/docs", "/openapi.json"):
             assert (await client.get(path)).status_code == 200, path
+        for path in ("/metrics", "/who", "/power"):
+            assert (await client.get(path)).status_code == 401, path
 
 
 @pytest.mark.parametrize("scope", EVERYTHING, ids=str)

@@ -69,7 +69,7 @@ async def test_no_token_is_found_anywhere(tmp_path: Path, kind: str, caplog: pyt
                 await client.get(f"/nowhere/{secret}", headers=headers),
                 await client.get("/bug", headers=headers),
             ]
-        metrics = (await client.get("/metrics")).text
+        metrics = (await client.get("/metrics", headers={"x-vx11-token": CHOSEN})).text
         kept = everything_kept(tmp_path)
     assert {answer.status_code for answer in answers} >= {404, 500}
     told = "\n".join(f"{answer.text} {answer.headers}" for answer in answers)
