@@ -141,7 +141,9 @@ class Settings(BaseSettings):
         default="info", description="Lowest level that is logged."
     )
     bind: str = Field(default="127.0.0.1", description="Address that services listen on.")
-    port_offset: PortOffset = Field(default=0, description="Added to every port, so that two fleets fit on one machine.")
+    port_offset: PortOffset = Field(
+        default=0, description="Added to every port, so that two fleets fit on one machine."
+    )
     service_hosts: Literal["loopback", "names"] = Field(
         default="loopback", description="How services find each other: on this host, or by name (containers)."
     )
