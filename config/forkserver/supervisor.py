@@ -229,13 +229,13 @@ class ForkServer:
             if pid == 0:
                 return
             ended = next((running for running in self._children.values() if running.pid == pid), None)
-            if ended is not None:  # else an orphan that was adopted and killed
+            if ended is not None:
                 self._buried(ended, os.waitstatus_to_exitcode(status))
+            self._kill_orphans()  # killing one orphan makes orphans of its own children
 
     def _buried(self, ended: Child, status: int) -> None:
         del self._children[ended.service]
         _signal_group(ended.pid, signal.SIGKILL)
-        self._kill_orphans()
         asked = ended.kill_at is not None
         now = time.monotonic()
         if ended.service in self._kept:
@@ -247,7 +247,7 @@ class ForkServer:
         self._say(lines.exit_line(lines.Exited(ended.service, ended.pid, status, asked)))
 
     def _kill_orphans(self) -> None:
-        """End what the dead child left behind outside its process group; only services may be our children."""
+        """End what a dead service left behind outside its process group; only services may be children of this one."""
         known = {running.pid for running in self._children.values()}
         for pid in _own_children():
             if pid not in known:
