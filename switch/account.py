@@ -12,6 +12,8 @@ _TAIL_BYTES = 4096
 _PROMPT = re.compile(rb'"prompt_n":\s*(\d+)')
 _ANSWER = re.compile(rb'"predicted_n":\s*(\d+)')
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
+_FAILURE = re.compile(rb'^data: \{"error": .*"code": "(\w+)"', re.MULTILINE)  # a stream the worker could not go on with
+_EVENT_STREAM = b"text/event-stream"
 
 
 class Account:
@@ -22,22 +24,30 @@ class Account:
         self._first: float | None = None
         self._tail = b""
         self.status: int | None = None
+        self.streams = False
         self.broke: str | None = None
+
+    def begins(self, status: int, content_type: bytes) -> None:
+        """The head of the answer went by."""
+        self.status, self.streams = status, content_type.startswith(_EVENT_STREAM)
 
     def piece(self, piece: bytes, now: float) -> None:
         """Another piece of the answer went by."""
         if self._first is None:
             self._first = now
-        self._tail = piece if len(piece) >= _TAIL_BYTES else (self._tail + piece)[-_TAIL_BYTES:]
+        self._tail = (self._tail + piece[-_TAIL_BYTES:])[-_TAIL_BYTES:]
 
     @property
     def outcome(self) -> str:
-        """`ok`, `refused` (an error status), `cancelled` (the client went), or what broke."""
+        """`ok`, `refused` (an error status), `cancelled` (the client went), or the code of what broke."""
         if self.broke is not None:
             return self.broke
         if self.status is not None and self.status >= 400:
             return "refused"
-        return "ok" if self.finish_reason else "cancelled"
+        if self.finish_reason:
+            return "ok"
+        failures = _FAILURE.findall(self._tail)
+        return failures[-1].decode() if failures else "cancelled"
 
     @property
     def ttft_ms(self) -> float | None:

@@ -10,17 +10,18 @@ from fastapi import FastAPI
 from config.app import House, create_app, every
 from config.memory import available_mb
 from switch import routes
+from switch.adapters.worker import Program
 from switch.flows import Flows
-from switch.lifecycle import Limits
+from switch.lifecycle import Limits, Stage
 from switch.pool import Pool
 
 _BUDGET_SHARE = 0.6
 _TICK_SEC = 1.0
 
 
-def create(house: House) -> FastAPI:
-    """The Switch app on the foundation `house`."""
-    pool = Pool(house, _limits(house))
+def create(house: House, *, worker: Program | None = None) -> FastAPI:
+    """The Switch app on the foundation `house`. `worker` is what serves a model: the seam of tests."""
+    pool = Pool(house, _limits(house), program=worker)
 
     @contextlib.asynccontextmanager
     async def workers() -> AsyncIterator[None]:
@@ -33,7 +34,7 @@ def create(house: House) -> FastAPI:
         house,
         [routes.openai, routes.models],
         run=[workers, every(_TICK_SEC, pool.tick, name="models go to sleep")],
-        checks={"models_loaded": lambda: sum(model.reserved_mb > 0 for model in pool.models())},
+        checks={"models_loaded": lambda: sum(model.stage is Stage.READY for model in pool.models())},
     )
     app.state.flows = Flows(house, pool)
     return app

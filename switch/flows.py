@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-
-import aiohttp
 
 from config.app import House
 from config.auth import Caller
@@ -17,16 +16,16 @@ from config.db_schema import ModelUsageStat, RoutingEvent
 from config.errors import Conflict, ModelFailed, UnknownModel, VX11Error
 from config.logs import correlation_id
 from config.problems import problem_body
-from config.streaming import Head
+from config.streaming import CutOff, Head
 from switch import store
 from switch.account import Account
+from switch.adapters.worker import WorkerLost
 from switch.choose import ModelFile, asked, chosen
 from switch.lifecycle import Model, Stage
 from switch.pool import Pool
 
 _log = logging.getLogger(__name__)
 _REGISTRY_FRESH_SEC = 1.0
-_SSE = b"text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +50,39 @@ class Flows:
         Waits for the model to be loaded. Raises, before the head, what is wrong with the request or the
         model; afterwards an error is told in the stream. Leaves a row of choice and cost in any case.
         """
-        request = asked(body)
-        file = await self._chosen(request)
+        file = await self._chosen(asked(body))
         account = Account(self._now())
         try:
             with self._house.work.doing("completion"):
                 async with self._pool.use(file) as worker, contextlib.aclosing(worker.ask(path, body)) as items:
-                    async for item in self._told(file, items, account):
+                    async for item in items:
+                        self._note(item, account)
                         yield item
+        except WorkerLost as error:
+            account.broke = "worker_died"
+            yield self._last_words(file, account, error)
         except VX11Error as error:
             account.broke = error.code
             raise
         finally:
-            await self._keep(file, caller, account)
+            # Whoever hangs up at the last byte has had the answer: its row is kept all the same.
+            await asyncio.shield(self._keep(file, caller, account))
 
-    async def _told(
-        self, file: ModelFile, items: AsyncGenerator[Head | bytes, None], account: Account
-    ) -> AsyncGenerator[Head | bytes, None]:
-        """The worker's items; its death in the middle becomes an error event, before the head an error."""
-        streams = False
-        try:
-            async for item in items:
-                if isinstance(item, Head):
-                    account.status = item.status
-                    streams = any(value.startswith(_SSE) for name, value in item.headers if name == b"content-type")
-                else:
-                    account.piece(item, self._now())
-                yield item
-        except aiohttp.ClientError as error:
-            account.broke = "worker_died"
-            failure = ModelFailed(f"The worker of {file.name} died in the middle of the answer.", retry_after_sec=1)
-            if account.status is None or not streams:
-                raise failure from error
-            yield b"data: " + json.dumps(problem_body(failure, openai=True)).encode() + b"\n\n"
+    def _note(self, item: Head | bytes, account: Account) -> None:
+        if isinstance(item, Head):
+            account.begins(item.status, dict(item.headers).get(b"content-type", b""))
+        else:
+            account.piece(item, self._now())
+
+    def _last_words(self, file: ModelFile, account: Account, cause: WorkerLost) -> bytes:
+        """What ends a stream whose worker died; an answer not begun becomes an error, any other is cut off."""
+        failure = ModelFailed(f"The worker of {file.name} died in the middle of the answer.", retry_after_sec=1)
+        if account.status is None:
+            raise failure from cause
+        if not account.streams:
+            raise CutOff from cause
+        # The blank line ends whatever the worker got out of its last event.
+        return b"\n\ndata: " + json.dumps(problem_body(failure, openai=True)).encode() + b"\n\n"
 
     async def _chosen(self, request: dict[str, object]) -> ModelFile:
         """The model asked for; a name not seen yet makes the registry be read anew."""
@@ -92,7 +91,7 @@ class Flows:
         except UnknownModel:
             return chosen(request, await self._models(0.0))
 
-    async def _models(self, fresh_sec: float = _REGISTRY_FRESH_SEC) -> dict[str, ModelFile]:
+    async def _models(self, fresh_sec: float) -> dict[str, ModelFile]:
         now = self._now()
         if now - self._registry.read_at >= fresh_sec:
             self._registry = _Registry(await self._house.db.reading(store.enabled_models), now)
@@ -129,7 +128,7 @@ class Flows:
 
     async def cards(self) -> ModelCards:
         """Every enabled model, as OpenAI lists them."""
-        models = await self._models()
+        models = await self._models(0.0)
         return ModelCards(data=[ModelCard(id=name, created=file.created) for name, file in sorted(models.items())])
 
     async def card(self, name: str) -> ModelCard:
@@ -140,18 +139,18 @@ class Flows:
     async def served(self) -> ServedModels:
         """Every enabled or loaded model with its stage, and the ledger."""
         dealt_with = {model.name: model for model in self._pool.models()}
-        names = sorted({*await self._models(), *dealt_with})
-        listed = [self._served(dealt_with.get(name) or Model(name, 0)) for name in names]
+        names = sorted({*await self._models(0.0), *dealt_with})
+        listed = [await self._served(dealt_with.get(name) or Model(name, 0)) for name in names]
         return ServedModels(budget_mb=self._pool.budget_mb, reserved_mb=self._pool.reserved_mb, models=listed)
 
-    def _served(self, model: Model) -> ServedModel:
+    async def _served(self, model: Model) -> ServedModel:
         return ServedModel(
             name=model.name,
             stage=model.stage.value,
             in_use=len(model.users),
             waiting=len(model.waiting),
             reserved_mb=model.reserved_mb,
-            memory_mb=self._pool.memory_mb(model.name),
+            memory_mb=await self._pool.memory_mb(model.name),
             pinned=model.pinned,
             progress=self._pool.progress(model.name),
             failure=model.failure if model.stage is Stage.COOLING else None,
@@ -163,20 +162,24 @@ class Flows:
         with self._house.work.doing("load"):
             async with self._pool.use(file):
                 pass
-        return self._shown(name)
+        return await self._shown(name)
 
     async def unload(self, name: str) -> ServedModel:
         """Give a model's memory back; Conflict while somebody uses it."""
-        await self._chosen({"model": name})
+        if not self._is_dealt_with(name):  # a model may be disabled, or gone, and still in memory
+            await self._chosen({"model": name})
         stopping = self._pool.unload(name)
-        shown = self._shown(name)
+        shown = await self._shown(name)
         if not stopping and shown.stage in ("ready", "loading"):
             raise Conflict(f"{name} is in use.", hint="Try again when its requests are done.", retry_after_sec=5)
         return shown
 
-    def _shown(self, name: str) -> ServedModel:
+    def _is_dealt_with(self, name: str) -> bool:
+        return any(model.name == name for model in self._pool.models())
+
+    async def _shown(self, name: str) -> ServedModel:
         dealt_with = {model.name: model for model in self._pool.models()}
-        return self._served(dealt_with.get(name) or Model(name, 0))
+        return await self._served(dealt_with.get(name) or Model(name, 0))
 
     def queue(self) -> QueueStatus:
         """How much is being served, and how much waits for which model."""

@@ -19,7 +19,7 @@ from typing import Any
 from config.app import House
 from config.contracts.events import Severity
 from config.errors import ModelFailed, VX11Error
-from switch.adapters.worker import Worker
+from switch.adapters.worker import Program, Worker
 from switch.choose import ModelFile, context_of, need_mb
 from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Start, Stop
 from switch.threads import threads_for
@@ -27,6 +27,7 @@ from switch.worker.spec import WorkerSpec
 
 _log = logging.getLogger(__name__)
 _KV_CONVERSATIONS = 2  # whole conversations that fit into the shared KV memory; more share it while they are short
+_REASON_CHARACTERS = 500
 
 
 @dataclass(slots=True)
@@ -36,19 +37,22 @@ class _Slot:
     file: ModelFile
     worker: Worker | None = None
     progress: float | None = None
+    loading: asyncio.Task[None] | None = None
+    extra_bufts: bool = True  # False once a worker has crashed with them and come up without
 
 
 class Pool:
-    """Gives models to requests, and takes them back."""
+    """Gives models to requests, and takes them back. `program` is what a worker process runs."""
 
-    def __init__(self, house: House, limits: Limits) -> None:
+    def __init__(self, house: House, limits: Limits, *, program: Program | None = None) -> None:
         self._house = house
+        self._program = program or Program()
         self._lifecycle = Lifecycle(limits)
         self._limits = limits
         self._slots: dict[str, _Slot] = {}
         # A short path of our own: a Unix socket's path may have 107 bytes, and data/ can lie deep.
         self._sockets = tempfile.mkdtemp(prefix="vx11-switch-")
-        self._tickets: dict[int, asyncio.Future[None]] = {}
+        self._tickets: dict[int, asyncio.Future[VX11Error | None]] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -71,10 +75,10 @@ class Pool:
         slot = self._slots.get(name)
         return slot.progress if slot else None
 
-    def memory_mb(self, name: str) -> float | None:
+    async def memory_mb(self, name: str) -> float | None:
         """The measured size of a loaded model's worker, MiB."""
         slot = self._slots.get(name)
-        return slot.worker.memory_mb() if slot and slot.worker else None
+        return await slot.worker.memory_mb() if slot and slot.worker else None
 
     @contextlib.asynccontextmanager
     async def use(self, file: ModelFile) -> AsyncIterator[Worker]:
@@ -96,20 +100,19 @@ class Pool:
         slot = self._slots.setdefault(file.name, _Slot(file))
         if slot.worker is None:
             slot.file = file
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[VX11Error | None] = asyncio.get_running_loop().create_future()
         self._tickets[ticket] = turn
         need = need_mb(file, self._kv_tokens(file))
         self._carry_out(self._lifecycle.wanted(ticket, file.name, need, self._now()))
         try:
-            await turn
+            refusal = await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:  # granted at the same moment
-                self._carry_out(self._lifecycle.released(ticket, file.name, self._now()))
-            else:
-                self._carry_out(self._lifecycle.gave_up(ticket, file.name))
+            self._carry_out(self._lifecycle.gave_up(ticket, file.name, self._now()))
             raise
         finally:
             self._tickets.pop(ticket, None)
+        if refusal is not None:
+            raise refusal
 
     def unload(self, name: str) -> bool:
         """Stop an idle model now; False when it is busy or not loaded."""
@@ -123,8 +126,9 @@ class Pool:
 
     async def close(self) -> None:
         """End every worker; called when the service stops."""
-        for running in tuple(self._tasks):
-            running.cancel()
+        for slot in self._slots.values():
+            if slot.loading is not None:
+                slot.loading.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(slot.worker.stop() for slot in self._slots.values() if slot.worker))
         shutil.rmtree(self._sockets, ignore_errors=True)
@@ -144,50 +148,57 @@ class Pool:
                 case Refuse(ticket, error):
                     self._settle(ticket, error)
                 case Start(name):
-                    self._spawn(self._load(name))
+                    self._slots[name].loading = self._spawn(self._load(name))
                 case Stop(name, why):
                     self._spawn(self._unload(name, why))
 
     def _settle(self, ticket: int, error: VX11Error | None) -> None:
         turn = self._tickets[ticket]
-        if turn.done():
-            return
-        if error is None:
-            turn.set_result(None)
-        else:
-            turn.set_exception(error)
+        if not turn.done():  # else its holder is on the way out, and will say so
+            turn.set_result(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         running = asyncio.create_task(work)
         self._tasks.add(running)
         running.add_done_callback(self._tasks.discard)
+        return running
 
     async def _load(self, name: str) -> None:
         slot = self._slots[name]
         slot.progress = 0.0
+        try:
+            slot.worker = worker = await self._started(slot)
+        except ModelFailed as error:
+            await self._did_not_load(name, error.detail)
+            return
+        except Exception:  # border: whatever it is, those who wait must hear of it
+            _log.exception("loading %s broke", name)
+            await self._did_not_load(name, "something broke inside; the log has the rest")
+            return
+        finally:
+            slot.progress = slot.loading = None
+        slot.extra_bufts = worker.spec.use_extra_bufts
+        measured = await worker.memory_mb()
+        self._carry_out(self._lifecycle.loaded(name, self._now(), round(measured) if measured else None))
+        worker.gone.add_done_callback(self._on_gone(name, worker))
+        await self._tell("model.loaded", {"model": name, "memory_mb": measured, "extra_buffers": slot.extra_bufts})
 
+    async def _started(self, slot: _Slot) -> Worker:
         def on_progress(share: float) -> None:
             slot.progress = share
 
-        try:
-            slot.worker = await Worker.start(
-                self._spec(slot.file),
-                self._house.clients,
-                self._house.settings.switch.load_timeout_sec,
-                on_progress,
-            )
-        except (ModelFailed, OSError) as error:
-            reason = error.detail if isinstance(error, ModelFailed) else str(error)
-            _log.error("model %s did not load: %s", name, reason)
-            self._carry_out(self._lifecycle.failed(name, reason, self._now()))
-            await self._tell("model.failed", {"model": name, "reason": reason}, "warning")
-            return
-        finally:
-            slot.progress = None
-        slot.worker.gone.add_done_callback(self._on_gone(name, slot.worker))
-        measured = slot.worker.memory_mb()
-        self._carry_out(self._lifecycle.loaded(name, self._now(), round(measured) if measured else None))
-        await self._tell("model.loaded", {"model": name, "memory_mb": measured})
+        return await Worker.start(
+            self._spec(slot),
+            self._house.clients,
+            program=self._program,
+            timeout_sec=self._house.settings.switch.load_timeout_sec,
+            on_progress=on_progress,
+        )
+
+    async def _did_not_load(self, name: str, reason: str) -> None:
+        _log.error("model %s did not load: %s", name, reason)
+        self._carry_out(self._lifecycle.failed(name, reason, self._now()))
+        await self._tell("model.failed", {"model": name, "reason": reason[:_REASON_CHARACTERS]}, "warning")
 
     def _on_gone(self, name: str, worker: Worker) -> Callable[[object], None]:
         def gone(_: object) -> None:
@@ -195,7 +206,7 @@ class Pool:
             if slot.worker is worker:  # not one we are stopping: it died by itself
                 slot.worker = None
                 _log.error("the worker of model %s died", name)
-                self._carry_out(self._lifecycle.died(name))
+                self._carry_out(self._lifecycle.died(name, self._now()))
                 self._spawn(self._tell("model.failed", {"model": name, "reason": "its worker died"}, "warning"))
                 self._spawn(worker.stop())
 
@@ -204,16 +215,21 @@ class Pool:
     async def _unload(self, name: str, why: str) -> None:
         slot = self._slots[name]
         worker, slot.worker = slot.worker, None
-        if worker is not None:
-            await worker.stop()
-        self._carry_out(self._lifecycle.stopped(name))
+        try:
+            if worker is not None:
+                await worker.stop()
+        finally:
+            self._carry_out(self._lifecycle.stopped(name, self._now()))
         await self._tell("model.unloaded", {"model": name, "why": why})
 
     async def _tell(self, type: str, data: dict[str, object], severity: Severity = "info") -> None:
-        await self._house.db.writing(self._house.journal.append, type, data, severity=severity)
+        try:
+            await self._house.db.writing(self._house.journal.append, type, data, severity=severity)
+        except VX11Error as error:  # a full disk or a busy database stops no model
+            _log.error("the event %s was not kept: %s", type, error.detail)
 
-    def _spec(self, file: ModelFile) -> WorkerSpec:
-        settings = self._house.settings.switch
+    def _spec(self, slot: _Slot) -> WorkerSpec:
+        file, settings = slot.file, self._house.settings.switch
         threads = threads_for(settings.decode_threads, settings.prompt_threads)
         return WorkerSpec(
             model_path=str((self._house.settings.models_path / file.path).absolute()),
@@ -226,5 +242,6 @@ class Pool:
             n_chunk=min(128, settings.batch_tokens),
             n_threads=threads.decode,
             n_threads_batch=threads.prompt,
+            use_extra_bufts=slot.extra_bufts,
             max_waiting=settings.max_waiting,
         )

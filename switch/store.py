@@ -11,7 +11,8 @@ from switch.choose import ModelFile
 
 def enabled_models(session: Session) -> dict[str, ModelFile]:
     """Every model that may be served, by name."""
-    rows = session.scalars(select(LocalModelV2).where(LocalModelV2.enabled.is_(True)))
+    may_run = LocalModelV2.enabled.is_(True), LocalModelV2.compatibility == "ok"
+    rows = session.scalars(select(LocalModelV2).where(*may_run))
     return {row.name: _model_file(row) for row in rows}
 
 

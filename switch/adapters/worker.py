@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -24,23 +26,41 @@ from config.settings import inherited_environment
 from config.streaming import Head
 from switch.worker.spec import WorkerSpec, worker_environment
 
-_GRACE_SEC = 5.0
+_log = logging.getLogger(__name__)
+_DEATH_SEC = 1.0
 _MIB_KB = 1024
 _PASSED_HEADERS = (b"content-type", b"cache-control", b"retry-after")
 
 
-class Worker:
-    """One running worker. Made by `start`; `gone` is done when its process has ended."""
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a worker process runs, and how long it is given to leave when it is asked to."""
 
-    def __init__(self, process: asyncio.subprocess.Process, session: ByteClient, socket: Path) -> None:
+    command: tuple[str, ...] = (sys.executable, "-m", "switch.worker")
+    grace_sec: float = 5.0
+
+
+class Worker:
+    """One running worker. Made by `start`; `gone` is done when its process has ended. `spec` is how it runs."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, session: ByteClient, spec: WorkerSpec, grace_sec: float
+    ) -> None:
+        self.spec = spec
+        self.gone = asyncio.ensure_future(process.wait())
         self._process = process
         self._session = session
-        self._socket = socket
-        self.gone = asyncio.ensure_future(process.wait())
+        self._grace_sec = grace_sec
 
     @classmethod
     async def start(
-        cls, spec: WorkerSpec, clients: Clients, timeout_sec: float, on_progress: Callable[[float], None]
+        cls,
+        spec: WorkerSpec,
+        clients: Clients,
+        *,
+        program: Program,
+        timeout_sec: float,
+        on_progress: Callable[[float], None],
     ) -> Worker:
         """Spawn a worker and wait until its model answers; ModelFailed says why it does not.
 
@@ -48,76 +68,93 @@ class Worker:
         CPU-specific buffers, which is where native builds have crashed (docs of the canary).
         """
         try:
-            return await cls._start_once(spec, clients, timeout_sec, on_progress)
+            return await cls._start_once(spec, clients, program, timeout_sec, on_progress)
         except _Crashed as crash:
             if not spec.use_extra_bufts:
                 raise ModelFailed(str(crash)) from crash
+            _log.warning("a worker of %s: %s; once more without extra buffers", spec.model_name, crash)
+        spec = replace(spec, use_extra_bufts=False)
         try:
-            return await cls._start_once(replace(spec, use_extra_bufts=False), clients, timeout_sec, on_progress)
+            return await cls._start_once(spec, clients, program, timeout_sec, on_progress)
         except _Crashed as crash:
             raise ModelFailed(f"{crash}, twice: with the CPU's extra buffers and without") from crash
 
     @classmethod
     async def _start_once(
-        cls, spec: WorkerSpec, clients: Clients, timeout_sec: float, on_progress: Callable[[float], None]
+        cls,
+        spec: WorkerSpec,
+        clients: Clients,
+        program: Program,
+        timeout_sec: float,
+        on_progress: Callable[[float], None],
     ) -> Worker:
-        socket = Path(spec.socket_path)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "switch.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=worker_environment(inherited_environment()),
-            start_new_session=True,
-        )
+        process = await _spawned(program.command)
         try:
             async with asyncio.timeout(timeout_sec):
                 await _until_ready(process, spec, on_progress)
-        except BaseException as error:
-            await _end(process)
-            if isinstance(error, TimeoutError):
-                raise ModelFailed(f"not loaded within {timeout_sec:g} s") from None
+        except TimeoutError:
+            await _end(process, program.grace_sec)
+            raise ModelFailed(f"not loaded within {timeout_sec:g} s") from None
+        except BaseException:
+            await _end(process, program.grace_sec)
             raise
-        return cls(process, clients.streams(unix_socket=str(socket)), socket)
+        return cls(process, clients.streams(unix_socket=spec.socket_path), spec, program.grace_sec)
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    def memory_mb(self) -> float | None:
+    async def memory_mb(self) -> float | None:
         """Its proportional set size in MiB, as the kernel counts it now; None when it is gone."""
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) / _MIB_KB
-        return None
+        return await asyncio.to_thread(_pss_mb, self.pid)
 
     async def ask(self, path: str, body: bytes) -> AsyncGenerator[Head | bytes, None]:
         """POST `body` to the worker: the head of its answer, then the pieces as they come.
 
         Closing the generator closes the connection, which makes the worker drop the request at once.
-        Raises aiohttp.ClientError when the worker dies on the way.
+        Raises WorkerLost when the worker dies on the way.
         """
         headers = {"content-type": "application/json", CORRELATION_HEADER: correlation_id.get()}
-        async with self._session.post(f"http://worker{path}", data=body, headers=headers) as answer:
-            kept = [(name.lower(), value) for name, value in answer.raw_headers]
-            yield Head(answer.status, tuple(pair for pair in kept if pair[0] in _PASSED_HEADERS))
-            while not answer.content.at_eof():
-                piece = await answer.content.readany()
-                if piece:
-                    yield piece
+        try:
+            async with self._session.post(f"http://worker{path}", data=body, headers=headers) as answer:
+                kept = [(name.lower(), value) for name, value in answer.raw_headers]
+                yield Head(answer.status, tuple(pair for pair in kept if pair[0] in _PASSED_HEADERS))
+                while not answer.content.at_eof():
+                    piece = await answer.content.readany()
+                    if piece:
+                        yield piece
+        except aiohttp.ClientError as error:
+            # Its connections end a moment before its death is known; who asks next must not meet it again.
+            await asyncio.wait([self.gone], timeout=_DEATH_SEC)
+            raise WorkerLost(str(error)) from error
 
     async def stop(self) -> None:
         """End the process: closing its stdin asks, the signal after a grace insists."""
         await self._session.close()
-        await _end(self._process)
-        self._socket.unlink(missing_ok=True)
+        await _end(self._process, self._grace_sec)
+        _remove(self.spec.socket_path)
+
+
+class WorkerLost(Exception):
+    """The connection to the worker broke off: it died, or is about to."""
 
 
 class _Crashed(Exception):
     """The worker ended without a word."""
+
+
+async def _spawned(command: tuple[str, ...]) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=worker_environment(inherited_environment()),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ModelFailed(f"no worker process could be started: {error.strerror}") from error
 
 
 async def _until_ready(
@@ -128,30 +165,73 @@ async def _until_ready(
     with contextlib.suppress(ConnectionError):  # it died at once; what it said is still to be read
         process.stdin.write(spec.line().encode())
         await process.stdin.drain()
-    async for line in process.stdout:
-        said = json.loads(line)
-        if said["event"] == "loading":
-            on_progress(said["progress"])
-        elif said["event"] == "ready":
-            return
-        else:
-            raise ModelFailed(said["detail"])
+    async for line in _lines(process.stdout):
+        match _said(line):
+            case {"event": "loading", "progress": int() | float() as share}:
+                on_progress(share)
+            case {"event": "ready"}:
+                return
+            case {"event": "failed", "detail": str() as detail}:
+                raise ModelFailed(detail)
+            case _:  # some library took stdout for its log
+                _log.warning("a worker of %s said something out of turn: %r", spec.model_name, line[:200])
     code = await process.wait()
     raise _Crashed(f"its worker ended with {_name_of(code)} while loading")
+
+
+async def _lines(stdout: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Its lines; one longer than the reader's limit comes in parts, or is passed over."""
+    while True:
+        try:
+            line = await stdout.readline()
+        except ValueError:  # what was read of it is dropped
+            continue
+        if not line:
+            return
+        yield line
+
+
+def _said(line: bytes) -> Any:
+    """What a line of the protocol holds; None for one that is not JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _pss_mb(pid: int) -> float | None:
+    """Walks all of the process's pages, which takes a while for a large model: not for the event loop."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / _MIB_KB
+    return None
 
 
 def _name_of(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, grace_sec: float) -> None:
+    """Have the process gone: by itself within a grace, else killed; at once when there is no time to wait."""
     if process.stdin is not None:
         process.stdin.close()
     try:
-        async with asyncio.timeout(_GRACE_SEC):
+        async with asyncio.timeout(grace_sec):
             await process.wait()
     except TimeoutError:
+        _kill(process)
+        await process.wait()
+    except asyncio.CancelledError:
+        _kill(process)
+        raise
+
+
+def _remove(socket_path: str) -> None:
+    Path(socket_path).unlink(missing_ok=True)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-

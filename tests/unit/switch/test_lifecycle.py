@@ -1,0 +1,416 @@
+"""The owner of all models' state: single decisions, and whatever order events come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from config.errors import ModelFailed, TooManyRequests, Unavailable
+from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Stage, Start, Stop, evict
+
+LIMITS = Limits(budget_mb=100, ttl_sec=300, cooldown_sec=30, max_waiting=5)
+NEEDS_MB = {"a": 20, "b": 40, "c": 60, "d": 90}
+
+
+def ready(life: Lifecycle, name: str, need_mb: int, now: float, *, ticket: int = 0) -> None:
+    """Have a model in memory, with nobody using it any more."""
+    assert life.wanted(ticket, name, need_mb, now) == [Start(name)]
+    assert life.loaded(name, now) == [Grant(ticket, name)]
+    assert life.released(ticket, name, now) == []
+
+
+def stage(life: Lifecycle, name: str) -> Stage:
+    return model(life, name).stage
+
+
+def model(life: Lifecycle, name: str) -> Model:
+    return next(one for one in life.models() if one.name == name)
+
+
+def refusal(effects: list[Effect]) -> Exception:
+    [refuse] = effects
+    assert isinstance(refuse, Refuse)
+    return refuse.error
+
+
+def test_two_who_want_a_sleeping_model_start_it_once() -> None:
+    life = Lifecycle(LIMITS)
+    assert life.wanted(1, "a", 60, 0) == [Start("a")]
+    assert life.wanted(2, "a", 60, 1) == []
+    assert life.loaded("a", 2) == [Grant(1, "a"), Grant(2, "a")]
+    assert life.wanted(3, "a", 60, 3) == [Grant(3, "a")]
+
+
+def test_an_idle_model_makes_room_and_the_next_starts_when_its_memory_is_back() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 0)
+    assert life.wanted(1, "b", 70, 1) == [Stop("a", "memory needed")]
+    assert life.reserved_mb == 60
+    assert life.stopped("a", 2) == [Start("b")]
+    assert life.reserved_mb == 70
+
+
+def test_a_model_in_use_is_waited_for() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    assert life.wanted(2, "b", 70, 1) == []
+    assert life.released(1, "a", 2) == [Stop("a", "memory needed")]
+
+
+def test_a_pinned_model_stays() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 0)
+    model(life, "a").pinned = True
+    assert life.wanted(1, "b", 70, 1) == []
+    assert life.tick(10_000) == []
+
+
+def test_newcomers_do_not_keep_a_busy_model_in_the_way_for_ever() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    assert life.wanted(2, "b", 70, 1) == []
+    assert life.wanted(3, "a", 60, 2) == []  # behind b, though a is ready
+    assert life.released(1, "a", 3) == [Stop("a", "memory needed")]
+    assert life.stopped("a", 4) == [Start("b")]
+    assert life.loaded("b", 5) == [Grant(2, "b")]
+    assert life.released(2, "b", 6) == [Stop("b", "memory needed")]
+    assert life.stopped("b", 7) == [Start("a")]
+    assert life.loaded("a", 8) == [Grant(3, "a")]
+
+
+def test_a_busy_model_that_need_not_move_takes_newcomers() -> None:
+    life = Lifecycle(LIMITS)
+    for ticket, (name, need_mb) in enumerate([("large", 60), ("small", 20)]):
+        life.wanted(ticket, name, need_mb, ticket)
+        life.loaded(name, ticket)
+    assert life.wanted(10, "next", 50, 3) == []  # `large` alone will make room for it
+    assert life.wanted(11, "small", 20, 4) == [Grant(11, "small")]
+    assert life.wanted(12, "large", 60, 5) == []
+
+
+def test_those_who_stood_behind_go_in_at_once_when_the_first_gives_up() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    life.wanted(2, "b", 70, 1)
+    life.wanted(3, "a", 60, 2)
+    assert life.gave_up(2, "b", 3) == [Grant(3, "a")]
+
+
+def test_who_gives_up_at_the_moment_of_its_turn_uses_nothing() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    assert life.loaded("a", 1) == [Grant(1, "a")]
+    assert life.gave_up(1, "a", 2) == []
+    assert life.wanted(2, "b", 70, 3) == [Stop("a", "memory needed")]
+
+
+def test_a_load_under_way_goes_on_when_its_last_waiter_gives_up() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    assert life.gave_up(1, "a", 1) == []
+    assert life.loaded("a", 2) == []
+    assert stage(life, "a") is Stage.READY
+
+
+def test_who_gives_up_before_there_was_room_starts_nothing() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.wanted(2, "b", 70, 1)
+    assert life.gave_up(2, "b", 2) == []
+    life.loaded("a", 3)
+    assert life.released(1, "a", 4) == []
+
+
+def test_a_failed_load_is_told_to_all_who_wait_and_not_tried_again_for_a_while() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.wanted(2, "a", 60, 0)
+    told = life.failed("a", "no GGUF file", 10)
+    assert [effect.ticket for effect in told if isinstance(effect, Refuse)] == [1, 2]
+    assert life.reserved_mb == 0
+    again = refusal(life.wanted(3, "a", 60, 20))
+    assert isinstance(again, ModelFailed)
+    assert again.retry_after_sec == 20
+    assert "no GGUF file" in again.detail
+    assert life.wanted(4, "a", 60, 40) == [Start("a")]
+
+
+def test_a_model_has_cooled_down_when_its_time_is_over() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.failed("a", "no GGUF file", 0)
+    life.tick(29)
+    assert stage(life, "a") is Stage.COOLING
+    life.tick(30)
+    assert stage(life, "a") is Stage.ASLEEP
+
+
+def test_what_can_never_fit_is_refused_with_the_arithmetic() -> None:
+    error = refusal(Lifecycle(LIMITS).wanted(1, "a", 101, 0))
+    assert isinstance(error, Unavailable)
+    assert "101 MiB" in str(error)
+    assert "100 MiB" in str(error)
+
+
+def test_too_many_waiters_are_refused() -> None:
+    life = Lifecycle(LIMITS)
+    for ticket in range(LIMITS.max_waiting):
+        life.wanted(ticket, "a", 60, 0)
+    error = refusal(life.wanted(9, "a", 60, 0))
+    assert isinstance(error, TooManyRequests)
+    assert error.retry_after_sec
+
+
+def test_an_idle_model_sleeps_when_its_time_is_over_and_not_before() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 100)
+    assert life.tick(399) == []
+    assert life.tick(400) == [Stop("a", "idle")]
+    assert life.tick(401) == []
+
+
+def test_use_puts_sleep_off() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 0)
+    life.wanted(1, "a", 60, 10)
+    assert life.tick(1_000) == []
+    life.released(1, "a", 1_000)
+    assert life.tick(1_299) == []
+
+
+def test_unloading_by_hand_takes_an_idle_model_and_leaves_a_busy_one() -> None:
+    life = Lifecycle(LIMITS)
+    assert life.unload("a") == []
+    life.wanted(1, "a", 60, 0)
+    assert life.unload("a") == []
+    life.loaded("a", 1)
+    assert life.unload("a") == []
+    life.released(1, "a", 2)
+    assert life.unload("a") == [Stop("a", "unloaded by request")]
+
+
+def test_whoever_comes_while_a_model_stops_gets_it_anew() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 0)
+    life.unload("a")
+    assert life.wanted(1, "a", 60, 1) == []
+    assert life.stopped("a", 2) == [Start("a")]
+
+
+def test_a_dead_worker_gives_its_memory_back_and_the_next_want_starts_another() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    assert life.died("a", 1) == []
+    assert life.reserved_mb == 0
+    assert life.released(1, "a", 2) == []
+    assert life.wanted(2, "a", 60, 3) == [Start("a")]
+
+
+def test_a_worker_larger_than_its_estimate_corrects_the_ledger_until_it_ends() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0, 130)
+    assert life.reserved_mb == 130
+    life.wanted(2, "b", 20, 1)
+    assert life.released(1, "a", 2) == [Stop("a", "memory needed")]
+    life.wanted(3, "a", 60, 3)
+    assert life.stopped("a", 4) == [Start("b"), Start("a")]  # and not stuck behind a size it cannot start with
+    assert life.reserved_mb == 80
+
+
+def candidate(name: str, need_mb: int) -> Model:
+    return Model(name, need_mb, stage=Stage.READY)
+
+
+@pytest.mark.parametrize(
+    ("need_mb", "free_mb", "sizes", "expected"),
+    [
+        (50, 50, [30], []),
+        (50, 20, [30, 30], [0]),
+        (50, 0, [30, 20, 10], [0, 1]),
+        (50, 0, [10, 60], [1]),  # the large one makes the small one needless
+        (50, 10, [10, 20], None),
+        (50, 0, [], None),
+    ],
+)
+def test_evict(need_mb: int, free_mb: int, sizes: list[int], expected: list[int] | None) -> None:
+    models = [candidate(str(index), size) for index, size in enumerate(sizes)]
+    victims = evict(need_mb, free_mb, models)
+    assert (None if victims is None else [int(victim.name) for victim in victims]) == expected
+
+
+class Shell(RuleBasedStateMachine):
+    """Does on paper what `pool.py` does with processes, and keeps books of its own to compare."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.life = Lifecycle(LIMITS)
+        self.now = 0.0
+        self.tickets = 0
+        self.waiting: dict[int, str] = {}
+        self.using: dict[int, str] = {}
+        self.processes: dict[str, str] = {}  # loading, ready or stopping
+        self.line: list[str] = []  # models in the order in which somebody began to wait for them
+        self.pinned: set[str] = set()
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Start(name):
+                    assert name not in self.processes, "one worker a model"
+                    assert name in self.waiting.values(), "nothing is loaded that nobody waits for"
+                    self.processes[name] = "loading"
+                case Stop(name, why):
+                    self.check_victim(name, why)
+                    self.processes[name] = "stopping"
+                case Grant(ticket, name):
+                    assert self.waiting.pop(ticket) == name
+                    assert self.processes[name] == "ready"
+                    self.using[ticket] = name
+                case Refuse(ticket, _):
+                    del self.waiting[ticket]
+        if any(isinstance(effect, Start) for effect in effects):
+            assert self.life.reserved_mb <= LIMITS.budget_mb
+        self.line = [name for name in self.line if name in self.waiting.values()]
+
+    def check_victim(self, name: str, why: str) -> None:
+        assert self.processes[name] == "ready"
+        assert name not in self.using.values()
+        if why == "memory needed":
+            assert name not in self.pinned
+            first = next(one for one in self.line if self.processes.get(one) != "loading")
+            assert name != first, "a model makes room for those before its own waiters only"
+
+    def pick(self, data: st.DataObject, of: list[Any]) -> Any:
+        return data.draw(st.sampled_from(sorted(of)))
+
+    def in_state(self, state: str) -> list[str]:
+        return [name for name, found in self.processes.items() if found == state]
+
+    @rule(name=st.sampled_from("abcd"))
+    def want(self, name: str) -> None:
+        self.tickets += 1
+        self.waiting[self.tickets] = name
+        if name not in self.line:
+            self.line.append(name)
+        self.carry_out(self.life.wanted(self.tickets, name, NEEDS_MB[name], self.now))
+
+    @rule(name=st.sampled_from("abcd"))
+    def want_again(self, name: str) -> None:
+        """Twice, because wanting is what most happens."""
+        self.want(name)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        ticket = self.pick(data, list(self.waiting))
+        name = self.waiting.pop(ticket)
+        self.line = [one for one in self.line if one in self.waiting.values()]
+        self.carry_out(self.life.gave_up(ticket, name, self.now))
+
+    @precondition(lambda self: self.using)
+    @rule(data=st.data(), how=st.sampled_from(["released", "gave_up"]))
+    def end_use(self, data: st.DataObject, how: str) -> None:
+        ticket = self.pick(data, list(self.using))
+        name = self.using.pop(ticket)
+        end: Callable[[int, str, float], list[Effect]] = getattr(self.life, how)
+        self.carry_out(end(ticket, name, self.now))
+
+    @precondition(lambda self: self.using)
+    @rule()
+    def end_all_uses(self) -> None:
+        for ticket, name in list(self.using.items()):
+            del self.using[ticket]
+            self.carry_out(self.life.released(ticket, name, self.now))
+
+    @precondition(lambda self: self.in_state("loading"))
+    @rule(data=st.data(), measured_mb=st.sampled_from([None, None, None, 10, 70, 150, "fails"]))
+    def load(self, data: st.DataObject, measured_mb: int | str | None) -> None:
+        name = self.pick(data, self.in_state("loading"))
+        if isinstance(measured_mb, str):
+            del self.processes[name]
+            self.carry_out(self.life.failed(name, "it would not", self.now))
+        else:
+            self.processes[name] = "ready"
+            self.carry_out(self.life.loaded(name, self.now, measured_mb))
+
+    @precondition(lambda self: self.in_state("ready"))
+    @rule(data=st.data())
+    def die(self, data: st.DataObject) -> None:
+        name = self.pick(data, self.in_state("ready"))
+        del self.processes[name]
+        self.carry_out(self.life.died(name, self.now))
+        for ticket in [ticket for ticket, used in self.using.items() if used == name]:
+            del self.using[ticket]
+            self.carry_out(self.life.released(ticket, name, self.now))
+
+    @precondition(lambda self: self.in_state("stopping"))
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        name = self.pick(data, self.in_state("stopping"))
+        del self.processes[name]
+        self.carry_out(self.life.stopped(name, self.now))
+
+    @precondition(lambda self: self.in_state("ready"))
+    @rule(name=st.sampled_from("abcd"))
+    def unload(self, name: str) -> None:
+        self.carry_out(self.life.unload(name))
+
+    @rule(seconds=st.sampled_from([1, 31, 31, 301]))
+    def pass_time(self, seconds: int) -> None:
+        self.now += seconds
+        self.carry_out(self.life.tick(self.now))
+
+    @precondition(lambda self: self.in_state("ready"))
+    @rule(data=st.data(), pinned=st.sampled_from([True, False, False]))
+    def pin(self, data: st.DataObject, pinned: bool) -> None:
+        one = model(self.life, self.pick(data, self.in_state("ready")))
+        one.pinned = pinned
+        (self.pinned.add if pinned else self.pinned.discard)(one.name)
+
+    @invariant()
+    def the_budget_holds(self) -> None:
+        larger = any(one.measured_mb > one.need_mb for one in self.life.models())
+        assert larger or self.life.reserved_mb <= LIMITS.budget_mb
+
+    @invariant()
+    def both_keep_the_same_books(self) -> None:
+        for one in self.life.models():
+            assert one.users == {ticket for ticket, name in self.using.items() if name == one.name}
+            assert set(one.waiting) == {ticket for ticket, name in self.waiting.items() if name == one.name}
+            in_memory = one.stage if one.stage not in (Stage.ASLEEP, Stage.COOLING) else None
+            assert in_memory == self.processes.get(one.name)
+
+    def teardown(self) -> None:
+        """Let everything end in its own time: nobody may be left waiting."""
+        for one in self.life.models():
+            one.pinned = False
+        self.pinned.clear()
+        self.carry_out(self.life.tick(self.now))  # any event makes it look again
+        for _ in range(200):
+            if not self.waiting:
+                break
+            self.settle_something()
+        assert not self.waiting
+
+    def settle_something(self) -> None:
+        for name in self.in_state("loading"):
+            self.processes[name] = "ready"
+            self.carry_out(self.life.loaded(name, self.now))
+        for name in self.in_state("stopping"):
+            del self.processes[name]
+            self.carry_out(self.life.stopped(name, self.now))
+        self.end_all_uses()
+
+
+TestWhateverComes = Shell.TestCase
+TestWhateverComes.settings = settings(max_examples=100, stateful_step_count=80, deadline=None)
