@@ -31,7 +31,7 @@ from config.errors import (
     VX11Error,
 )
 from config.logs import correlation_id
-from config.problems import problem_response
+from config.problems import MEDIA_TYPE, problem_body, problem_headers
 from switch.worker import answers, openai
 from switch.worker.engine import Engine
 from switch.worker.outlet import GoneError, Outlet
@@ -42,11 +42,12 @@ from switch.worker.template import ChatTemplate
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 16 << 20
 _INLINE_CHARACTERS = 20_000
-_JSON = [(b"content-type", b"application/json")]
-_STREAM = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+_JSON: Headers = [(b"content-type", b"application/json")]
+_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _log = logging.getLogger(__name__)
 
 
@@ -89,12 +90,10 @@ class Worker:
         except GoneError:
             _log.info("the client left before its answer was whole")
         except VX11Error as error:
-            await problem_response(error, path=path)(scope, receive, send)
+            await _send_problem(send, error, path)
         except Exception:  # border: a bug in one answer must not take the worker down, nor go unsaid
             _log.exception("an answer broke")
-            await problem_response(Internal("Something broke inside; the log has the rest."), path=path)(
-                scope, receive, send
-            )
+            await _send_problem(send, Internal("Something broke inside; the log has the rest."), path)
 
     async def _health(self, receive: Receive, send: Send) -> None:
         served, meter = self._served, self._served.engine.meter
@@ -243,9 +242,17 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _send_whole(send: Send, body: bytes) -> None:
-    headers = [*_JSON, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def _send_problem(send: Send, error: VX11Error, path: str) -> None:
+    headers = {"content-type": MEDIA_TYPE, **problem_headers(error)}
+    body = json.dumps(problem_body(error, openai=path.startswith("/v1/"))).encode()
+    await _send_whole(
+        send, body, error.status, [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+    )
+
+
+async def _send_whole(send: Send, body: bytes, status: int = 200, headers: Headers = _JSON) -> None:
+    headers = [*headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await _send_part(send, body, more=False)
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import ModelFailed
@@ -59,6 +59,7 @@ def test_an_error_event_ends_a_stream_without_the_end_mark() -> None:
     assert DONE not in event
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_arrives_as_it_was_and_in_one_event(text: str) -> None:
     for heading in (CHAT, TEXT):

@@ -1,6 +1,6 @@
 """The planning of batches: nobody who decodes waits, nothing overflows, the order is what llama.cpp wants."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.worker.batch import Demand, Slice, plan
@@ -33,6 +33,7 @@ def test_the_older_prompt_goes_first_whatever_its_id() -> None:
     assert found == [Slice(0, 2, False), Slice(1, 6, True)]
 
 
+@settings(deadline=None)
 @given(demands, limits)
 def test_a_batch_is_ascending_bounded_and_honest(waiting: list[Demand], limit: tuple[int, int]) -> None:
     n_batch, n_chunk = limit
@@ -45,12 +46,14 @@ def test_a_batch_is_ascending_bounded_and_honest(waiting: list[Demand], limit: t
     assert all(part.last == (part.size == pending[part.seq_id]) for part in found)
 
 
+@settings(deadline=None)
 @given(demands, limits)
 def test_who_has_one_token_left_is_always_served(waiting: list[Demand], limit: tuple[int, int]) -> None:
     served = {part.seq_id for part in plan(waiting, n_batch=limit[0], n_chunk=limit[1])}
     assert {demand.seq_id for demand in waiting if demand.pending == 1} <= served
 
 
+@settings(deadline=None)
 @given(demands, limits)
 def test_prompts_are_held_to_the_chunk_while_an_answer_runs_and_never_starve(
     waiting: list[Demand], limit: tuple[int, int]
@@ -67,7 +70,8 @@ def test_prompts_are_held_to_the_chunk_while_an_answer_runs_and_never_starve(
     assert given_to_prompts == min(room, sum(demand.pending for demand in prompts))
 
 
-@given(demands)
+@settings(deadline=None)
+@given(demands.map(lambda found: [demand._replace(pending=demand.pending % 200) for demand in found]))
 def test_work_always_ends(waiting: list[Demand]) -> None:
     left = {demand.seq_id: demand for demand in waiting}
     for _ in range(sum(demand.pending for demand in waiting) + 1):

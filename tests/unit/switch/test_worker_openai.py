@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import BadRequest, Invalid, VX11Error
@@ -186,6 +186,7 @@ names = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, json_values, max_size=6))
 def test_any_json_is_taken_or_answered_with_an_error_of_the_house(members: dict[str, object]) -> None:
     assert status_of(chat(**members)) in (200, 400, 422)

@@ -1,6 +1,6 @@
 """One request while it is generated: what it counts and when it ends."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.worker.sampling import Sampling
@@ -61,6 +61,7 @@ def test_what_was_held_for_a_stop_string_comes_out_at_the_end() -> None:
     assert by_end.accept(2, b"", ends=True) == "#"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.none() | st.integers(1, 80), st.integers(51, 90))
 def test_it_never_holds_more_than_it_may(prompt: int, max_tokens: int | None, n_ctx: int) -> None:
     job = Job(list(range(prompt)), GREEDY, (), max_tokens)

@@ -169,6 +169,7 @@ async def test_refusals_are_problems() -> None:
     assert [answer.status for answer in found] == [422, 400, 404, 405, 404, 413]
     assert [answer.json()["code"] for answer in found][2] == "unknown_model"
     assert all(answer.json()["correlation_id"] == "c-1" for answer in found)
+    assert all((b"content-type", b"application/problem+json") in answer.sent[0]["headers"] for answer in found)
 
 
 async def test_a_model_without_a_template_completes_but_does_not_chat() -> None:

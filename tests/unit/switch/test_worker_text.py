@@ -1,6 +1,6 @@
 """Text that may be shown: whole characters only, and never a part of a stop string."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switch.worker.text import StopMatcher, TextStream
@@ -68,11 +68,13 @@ def test_the_stop_that_ends_first_wins() -> None:
     assert StopMatcher(["abc", "b"]).feed("abc") == ("a", True)
 
 
+@settings(deadline=None)
 @given(texts, stop_lists, st.lists(st.integers(0, 4), max_size=30))
 def test_what_is_shown_does_not_depend_on_the_cuts(text: str, stops: list[str], sizes: list[int]) -> None:
     assert shown(TextStream(stops), cut(text.encode(), sizes)) == reference(text, stops)
 
 
+@settings(deadline=None)
 @given(texts, stop_lists)
 def test_nothing_shown_is_ever_taken_back(text: str, stops: list[str]) -> None:
     stream, so_far = TextStream(stops), ""
@@ -85,11 +87,13 @@ def test_nothing_shown_is_ever_taken_back(text: str, stops: list[str]) -> None:
             break
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.lists(st.integers(0, 4), max_size=30))
 def test_any_bytes_become_text_the_same_way_however_they_are_cut(raw: bytes, sizes: list[int]) -> None:
     assert shown(TextStream(), cut(raw, sizes)) == shown(TextStream(), [raw])
 
 
+@settings(deadline=None)
 @given(texts, st.lists(st.integers(0, 4), max_size=30))
 def test_without_stops_everything_is_shown(text: str, sizes: list[int]) -> None:
     assert shown(TextStream(), cut(text.encode(), sizes)) == (text, False)
