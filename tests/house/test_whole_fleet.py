@@ -24,7 +24,6 @@ from tests.support.house import ADMIN_HEADERS, house_in
 from tests.support.ports import free_port_offset
 from tests.support.server import served
 
-
 MESSAGE = {"role": "user", "content": "hello"}
 
 
@@ -90,30 +89,27 @@ async def test_a_window_opened_at_the_door_is_madres_and_closes_there(fleet: Fle
     assert opened.json()["window_id"] in {window["window_id"] for window in closed}
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
-    [
-        ("GET", "/shub/ready", None, 404, "service_absent"),
-        ("GET", "/nothing/at/all", None, 404, "not_found"),
-        ("GET", "/hermes/models/none", None, 404, "unknown_model"),
-        ("GET", "/hermes/nothing", None, 404, "not_found"),
-        ("PUT", "/madre/power/state", None, 405, "method_not_allowed"),
-        ("POST", "/vx11/window/open", {"target": "nobody"}, 422, "invalid"),
-        ("POST", "/madre/power/window/open", {"services": ["nobody"]}, 422, "invalid"),
-        ("POST", "/vx11/window/open", {}, 422, "invalid"),
-        ("POST", "/madre/power/window/close", {"window_id": "win-none"}, 404, "not_found"),
-        ("POST", "/v1/chat/completions", {"model": "none", "messages": [MESSAGE]}, 404, "unknown_model"),
-    ],
-)  # fmt: skip
-async def test_an_error_keeps_its_meaning_over_every_hop(
-    fleet: Fleet, method: str, path: str, body: dict[str, Any] | None, status: int, code: str
-) -> None:
-    answer = await fleet.door.request(method, path, json=body, headers={"x-correlation-id": "c-7"})
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code)
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers.get_list("x-correlation-id") == ["c-7"]
-    assert (problem["correlation_id"], problem["status"]) == ("c-7", status)
+ERRORS: list[tuple[str, str, dict[str, Any] | None, int, str]] = [
+    ("GET", "/shub/ready", None, 404, "service_absent"),
+    ("GET", "/nothing/at/all", None, 404, "not_found"),
+    ("GET", "/hermes/models/none", None, 404, "unknown_model"),
+    ("GET", "/hermes/nothing", None, 404, "not_found"),
+    ("PUT", "/madre/power/state", None, 405, "method_not_allowed"),
+    ("POST", "/vx11/window/open", {"target": "nobody"}, 422, "invalid"),
+    ("POST", "/madre/power/window/open", {"services": ["nobody"]}, 422, "invalid"),
+    ("POST", "/vx11/window/open", {}, 422, "invalid"),
+    ("POST", "/madre/power/window/close", {"window_id": "win-none"}, 404, "not_found"),
+    ("POST", "/v1/chat/completions", {"model": "none", "messages": [MESSAGE]}, 404, "unknown_model"),
+]
+
+
+async def test_an_error_keeps_its_meaning_over_every_hop(fleet: Fleet) -> None:
+    for method, path, body, status, code in ERRORS:
+        answer = await fleet.door.request(method, path, json=body, headers={"x-correlation-id": "c-7"})
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["status"]) == (status, code, status), path
+        assert answer.headers["content-type"] == "application/problem+json", path
+        assert answer.headers.get_list("x-correlation-id") == [problem["correlation_id"]] == ["c-7"], path
 
 
 async def test_a_role_is_too_low_behind_the_door_as_at_it(fleet: Fleet) -> None:
