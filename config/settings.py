@@ -7,17 +7,14 @@ its own prefix, so the names people rely on (`VX11_POWER_WAKE_TTL_SEC`) stay fla
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.services import service_named
-
-PUBLIC_TOKEN = "vx11-local-token"  # the one compose files carry: everybody can read it there
 
 PortOffset = Annotated[int, Field(ge=0, le=65_535 - 8_020)]  # 8020: the highest port of the house
 Seconds = Annotated[float, Field(gt=0)]
@@ -164,13 +161,6 @@ class Settings(BaseSettings):
             raise ValueError("VX11_TOKEN is sent in a header: plain ASCII, no space at either end")
         return token
 
-    @model_validator(mode="after")
-    def _known_token_stays_home(self) -> Settings:
-        known = self.token is not None and self.token.get_secret_value() == PUBLIC_TOKEN
-        if known and self.service_hosts == "loopback" and not _is_loopback(self.bind):
-            raise ValueError(f"VX11_BIND={self.bind} opens the fleet to others: choose a VX11_TOKEN of your own first")
-        return self
-
     @property
     def runtime_path(self) -> Path:
         """The folder of the database, keys, sockets and pid files; made 0700 by who first needs it."""
@@ -199,13 +189,6 @@ class Settings(BaseSettings):
         """The base URL under which `service` is reached from another service."""
         host = "127.0.0.1" if self.service_hosts == "loopback" else service
         return f"http://{host}:{self.port_of(service)}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load_settings() -> Settings:
