@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from config import auth, problems
+from config import auth
 from config.auth import Authority, Caller
 from config.clients import Clients
 from config.clock import Clock, SystemClock
@@ -29,6 +29,7 @@ from config.forkserver.link import ForkLink
 from config.frame import Frame
 from config.idempotency import Idempotency
 from config.metrics import CONTENT_TYPE, Metrics
+from config.problems import handlers
 from config.services import Service, service_named
 from config.settings import Settings
 from config.work import WorkMeter
@@ -138,7 +139,7 @@ def create_app(
         title=f"VX11 {service.name}", description=service.duty, version=VERSION, lifespan=lifespan, redoc_url=None
     )
     app.state.house = house
-    problems.install(app)
+    handlers.install(app)
     app.include_router(_vital_signs(house, checks or {}))
     for router in routers:
         app.include_router(router)

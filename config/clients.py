@@ -25,7 +25,7 @@ from config.breaker import Breaker
 from config.clock import Clock
 from config.errors import BadPeer, BreakerOpen, PeerTimeout, Unavailable, VX11Error
 from config.logs import correlation_id
-from config.problems import error_from_answer
+from config.problems.incoming import error_from_answer
 from config.settings import Settings
 
 A = TypeVar("A", bound=BaseModel)

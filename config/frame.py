@@ -13,12 +13,13 @@ import re
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from config import deadline, problems
+from config import deadline
 from config.clients import CORRELATION_HEADER
 from config.clock import Clock
 from config.errors import TooLarge
 from config.logs import correlation_id
 from config.metrics import Metrics
+from config.problems.outgoing import bug, problem_response
 
 RawHeaders = dict[bytes, bytes]
 
@@ -78,14 +79,14 @@ class Frame:
                 raise  # the answer has begun: only a cut connection still tells the client
             _log.exception("unhandled exception")
             if status == _GONE:
-                await problems.problem_response(problems.bug(), path=scope["path"])(scope, receive, framed_send)
+                await problem_response(bug(), path=scope["path"])(scope, receive, framed_send)
         finally:
             self._metrics.ended(status, self._clock.monotonic() - began)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
         length = headers.get(b"content-length", b"").decode("latin-1")
         if _LENGTH.fullmatch(length) and int(length) > self._max_body_bytes:
-            await problems.problem_response(self._too_large(), path=scope["path"])(scope, receive, send)
+            await problem_response(self._too_large(), path=scope["path"])(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

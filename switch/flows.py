@@ -15,7 +15,7 @@ from config.contracts.serving import ModelCard, ModelCards, QueueStatus, ServedM
 from config.db_schema import ModelUsageStat, RoutingEvent
 from config.errors import Conflict, ModelFailed, UnknownModel, VX11Error
 from config.logs import correlation_id
-from config.problems import problem_body
+from config.problems.outgoing import problem_body
 from config.streaming import CutOff, Head
 from switch import store
 from switch.account import Account

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from config.errors import VX11Error
-from config.problems import problem_body
+from config.problems.outgoing import problem_body
 from switch.worker.outlet import End
 
 DONE = b"data: [DONE]\n\n"

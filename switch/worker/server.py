@@ -31,7 +31,7 @@ from config.errors import (
     VX11Error,
 )
 from config.logs import correlation_id
-from config.problems import MEDIA_TYPE, problem_body, problem_headers
+from config.problems.outgoing import MEDIA_TYPE, problem_body, problem_headers
 from switch.worker import answers, openai
 from switch.worker.engine import Engine
 from switch.worker.outlet import GoneError, Outlet

@@ -22,7 +22,7 @@ from config.auth import TOKEN_HEADER, Caller, token_in
 from config.clients import CORRELATION_HEADER, ByteClient
 from config.errors import BadPeer, TooManyRequests, Unavailable, VX11Error
 from config.logs import correlation_id
-from config.problems import problem_body, problem_response
+from config.problems.outgoing import problem_body, problem_response
 from config.streaming import ClientGone, CutOff, while_connected
 from tentaculo_link.adapters.websocket import WebSocketPassage
 from tentaculo_link.limits import RateLimit

@@ -14,7 +14,7 @@ from config.auth import TOKEN_HEADER, Caller, token_in
 from config.clients import CORRELATION_HEADER, ByteClient
 from config.errors import Forbidden, VX11Error
 from config.logs import correlation_id
-from config.problems import problem_response
+from config.problems.outgoing import problem_response
 from tentaculo_link.tickets import Tickets
 from tentaculo_link.waking import Waking
 

@@ -25,7 +25,7 @@ from config.breaker import OPEN_SEC
 from config.clients import Peer, Timeout, door, raise_for_problem
 from config.errors import BadPeer, BreakerOpen, Conflict, PeerTimeout, Unavailable, VX11Error
 from config.logs import correlation_id
-from config.problems import problem_response
+from config.problems.outgoing import problem_response
 from tests.support.clock import ManualClock
 from tests.support.crowd import ROOT
 from tests.support.house import house_in

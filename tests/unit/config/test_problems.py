@@ -7,7 +7,8 @@ import json
 import pytest
 
 from config.errors import BadPeer, Conflict, ContextOverflow, NotFound, TooManyRequests, VX11Error
-from config.problems import error_from_answer, problem_body, problem_response
+from config.problems.incoming import error_from_answer
+from config.problems.outgoing import problem_body, problem_response
 from tests.unit.config.test_errors import ALL
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from config.errors import UnknownModel
-from config.problems import problem_response
+from config.problems.outgoing import problem_response
 from scripts.cli.door import Door, Piece, address_of
 from scripts.cli.failure import CommandFailed
 from tests.support.front_door import Gateway, door_to
