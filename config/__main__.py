@@ -18,6 +18,9 @@ def main(arguments: list[str]) -> int:
     settings = load_settings()
     logs.set_up(what, settings.log_level)
     if what == "fleet":
+        from config.forkserver.preload import leave_out_unused  # noqa: PLC0415
+
+        leave_out_unused()
         from config.forkserver.supervisor import run_fleet  # noqa: PLC0415  # each entry imports what it needs alone
 
         return run_fleet(settings)
