@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -59,11 +60,22 @@ class Module:
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Every file that is or may be committed: what git tracks, and what it would not ignore."""
+    """Every file that is or may be committed: what git tracks or would not ignore; without git, what stands in
+    the folders of the source."""
+    paths = _known_to_git() if shutil.which("git") and (ROOT / ".git").exists() else _in_source_folders()
+    return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def _known_to_git() -> set[Path]:
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = (ROOT / name for name in listed.split("\0") if name)
-    return tuple(sorted(path for path in set(paths) if path.is_file()))
+    return {ROOT / name for name in listed.split("\0") if name}
+
+
+def _in_source_folders() -> set[Path]:
+    folders = ("config", "scripts", "tests", "docs", *(service.module for service in FLEET.values()))
+    found = {path for folder in folders for path in (ROOT / folder).rglob("*")}
+    return {path for path in found | set(ROOT.glob("*")) if "__pycache__" not in path.parts}
 
 
 @cache
