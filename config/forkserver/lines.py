@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 OrderKind = Literal["start", "stop", "list"]
 PIPE_BUF = 4096
+CLOSING = "the fleet is closing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ def run_fleet(settings: Settings) -> int:
         preload()
         ForkServer(settings.logs_path, lambda service, link: serve(service, settings, link=link)).run()
         return 0
+    except KeyboardInterrupt:  # Ctrl-C before the loop listens to signals: no child is there yet
+        return 128 + signal.SIGINT
     finally:
         os.close(lock)
 
@@ -202,7 +204,7 @@ class ForkServer:
         if order.service in CORE or order.service not in FLEET:
             return f"{order.service!r} is not a service that sleeps"
         if self._is_closing:
-            return "the fleet is closing"
+            return lines.CLOSING
         return None if is_present(FLEET[order.service]) else f"{order.service} is absent"
 
     def _running(self) -> list[lines.Running]:

@@ -16,10 +16,12 @@ from config.errors import StartFailed, Unavailable
 from config.forkserver import lines, logfile
 from config.forkserver.link import ForkLink
 from config.logs import redacted
+from madre.adapters.printed import readable
 from madre.drivers import Observed
 
 _ANSWER_SEC = 5.0
-_LAST_LINES = 8
+_LINES_READ = 40
+_LAST_LINES = 6
 _MIB_IN_KIB = 1024
 
 
@@ -54,6 +56,8 @@ class ProcessDriver:
     async def start(self, service: str) -> None:
         """Have the fork server fork it."""
         answer = await self._ask("start", service)
+        if answer.refused == lines.CLOSING:
+            raise Unavailable(f"{service} was not started: {answer.refused}.")
         if answer.refused:
             raise StartFailed(f"{service} was not started: {answer.refused}.")
 
@@ -77,11 +81,10 @@ class ProcessDriver:
         return await asyncio.to_thread(_measured, dict(self._pids))
 
     async def last_words(self, service: str) -> str:
-        """How it last ended, and the end of its log without anything that looks like a credential."""
-        said = await asyncio.to_thread(logfile.last_lines, self._log_folder, service, _LAST_LINES)
+        """How it last ended, and the end of its log without credentials, stack frames and paths of the host."""
+        printed = await asyncio.to_thread(logfile.last_lines, self._log_folder, service, _LINES_READ)
         ended = self._exits.get(service)
-        how = [_how(ended)] if ended else []
-        return redacted("\n".join(how + said))
+        return redacted("\n".join([*([_how(ended)] if ended else []), *readable(printed)[-_LAST_LINES:]]))
 
     async def _ask(self, kind: lines.OrderKind, service: str = "") -> lines.Answer:
         order = lines.Order(next(self._ids), kind, service)

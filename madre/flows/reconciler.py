@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from config.app import House, task
 from config.contracts.power import Policy
-from config.errors import StartFailed
+from config.errors import StartFailed, Unavailable
 from config.services import FLEET, present_services
 from madre import lives, reconcile, store, windows
 from madre.clients import Watched
@@ -251,6 +251,8 @@ class Reconciler:
         except StartFailed as error:
             self._lives[act.service], _ = lives.after_failure(life, now)
             self._record.act("start", act.service, act.reason, "failed", error=error.detail)
+        except Unavailable:  # what runs the services is closing or silent: no failure of the service
+            _log.warning("%s cannot be started now", act.service)
 
     def _pause(self, held: list[Window]) -> float:
         """Seconds to the next tick: few while something is in flux, else up to the next deadline, retry or interval."""

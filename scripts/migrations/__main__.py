@@ -33,7 +33,9 @@ def write_revision(what: str) -> Path:
         config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
         config.attributes["url"] = url
         command.revision(config, message=what, autogenerate=True, rev_id=number)
-    return versions / f"{number}_{slug}.py"
+    written = versions / f"{number}_{slug}.py"
+    written.write_text(re.sub(r"^ *# ### .*\n", "", written.read_text(), flags=re.MULTILINE))
+    return written
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Fleet:
     async def ready(self) -> None:
         """Wait until the core can do its job."""
         for port in (8000, 8001):
-            await eventually(lambda port=port: self.is_ready(port), bool, within_sec=_START_SEC)
+            await eventually(partial(self.is_ready, port), bool, within_sec=_START_SEC)
 
     async def is_ready(self, port: int) -> bool:
         """Whether the service on this usual port says so."""
@@ -78,7 +79,7 @@ class Fleet:
             services = (await self.power("state"))["services"]
         except httpx.TransportError:
             return {"state": "unknown"}
-        return next(one for one in services if one["name"] == name)  # type: ignore[no-any-return]
+        return next(one for one in services if one["name"] == name)
 
     async def comes_to(self, name: str, state: str, *, within_sec: float = 20) -> dict[str, Any]:
         """Wait until a service is in `state`."""
