@@ -5,6 +5,7 @@ Forked children of the fork server and `python -m config <service>` both come th
 
 from __future__ import annotations
 
+import gc
 import importlib
 import ipaddress
 import sys
@@ -17,6 +18,7 @@ from config.services import service_named
 from config.settings import Settings
 
 COMPOSE_TOKEN = "vx11-local-token"
+_YOUNG_OBJECTS = 10_000  # between two collections; Python's own default is 700
 _GRACE_SEC = 4
 _KEEP_ALIVE_SEC = 65  # longer than any client of the house keeps an idle connection: the client closes first
 
@@ -73,5 +75,13 @@ def _run(house: House) -> int:
             timeout_graceful_shutdown=_GRACE_SEC,
         )
     )
+    _calm_garbage_collector()
     server.run()
     return 0 if server.started else 1
+
+
+def _calm_garbage_collector() -> None:
+    """What is there now stays for the life of the process: take it out of every collection, and collect less
+    often. With Python's defaults a tenth of the door's time went into looking at objects that never go."""
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 20)

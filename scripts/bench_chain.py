@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from scripts.bench_worker import measure_peer, prompts
-from scripts.measuring import MeasuredFleet, median, model_files, running_fleet
+from scripts.measuring import median, model_files, running_fleet
 from switch.threads import threads_for
 
 
@@ -56,7 +56,7 @@ def stream(client: httpx.Client, model: str, tokens: int) -> Stream:
     return Stream(first - began, (counted - 1) / (last - first))
 
 
-def cold_start(fleet: MeasuredFleet, client: httpx.Client, model: str) -> float:
+def cold_start(client: httpx.Client, model: str) -> float:
     """Seconds from a request to its first token, with switch asleep (the file in the page cache)."""
     client.post("/vx11/window/close", json={"target": "switch"}).raise_for_status()
     while _state(client, "switch") != "asleep":
@@ -82,7 +82,7 @@ def measure(file: Path, tokens: int, runs: int) -> dict[str, object]:
             chain.append(stream(client, model, tokens))
             same.append(_peer(file, tokens, threads.decode))
             full.append(_peer(file, tokens, threads.prompt))
-        cold = [cold_start(fleet, client, model) for _ in range(runs)]
+        cold = [cold_start(client, model) for _ in range(runs)]
     rate = median([run.tokens_per_sec for run in chain])
     return {
         "model": file.name,

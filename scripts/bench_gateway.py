@@ -13,107 +13,25 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import httpx
-import uvicorn
 
 from config.settings import inherited_environment
+from scripts.measuring import REPOSITORY, TOKEN, free_offset, median
 
 ROUNDS = 5
 SECONDS = 2.0
-TOKEN = "vx11_bench-token-of-one-run"
-REPOSITORY = Path(__file__).resolve().parent.parent
+_TICKS_PER_SEC: int = os.sysconf("SC_CLK_TCK")
 _BODY = b'{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-_ANSWER = b'{"id":"1","object":"chat.completion","choices":[{"message":{"content":"hello there"}}]}'
-_CHUNKS = [b'data: {"choices":[{"delta":{"content":"word"}}]}\n\n'] * 100
-
-
-# --- the three servers -------------------------------------------------------------------------------
-
-
-async def upstream(scope, receive, send):  # type: ignore[no-untyped-def]
-    """Answers at once: a small JSON, or 100 chunks for /v1/completions."""
-    if scope["type"] == "lifespan":
-        return await _lifespan(receive, send)
-    while (await receive()).get("more_body"):
-        pass
-    if scope["path"] == "/v1/completions":
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        for chunk in _CHUNKS:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        return None
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(_ANSWER)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": _ANSWER})
-
-
-async def madre(scope, receive, send):  # type: ignore[no-untyped-def]
-    """Says that everybody is awake for an hour."""
-    if scope["type"] == "lifespan":
-        return await _lifespan(receive, send)
-    body = b'{"service":"switch","state":"ready","lease_sec":3600}'
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": body})
-
-
-class BarePassage:
-    """The peer."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __call__(self, scope, receive, send):  # type: ignore[no-untyped-def]
-        if scope["type"] == "lifespan":
-            return await _lifespan(receive, send)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), auto_decompress=False, timeout=aiohttp.ClientTimeout()
-            )
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = {name.decode(): value.decode() for name, value in scope["headers"] if name != b"host"}
-        async with self._session.request(
-            scope["method"], self._target + scope["path"], data=body, headers=headers
-        ) as answer:
-            kept = [(name, value) for name, value in answer.raw_headers if name.lower() != b"transfer-encoding"]
-            await send({"type": "http.response.start", "status": answer.status, "headers": kept})
-            async for piece in answer.content.iter_any():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-
-
-async def _lifespan(receive, send):  # type: ignore[no-untyped-def]
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
-
-
-def serve(role: str, port: int, target: str) -> None:
-    """Run one of the plain servers."""
-    app = {"upstream": lambda: upstream, "madre": lambda: madre, "bare": lambda: BarePassage(target)}[role]()
-    uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
-
-
-# --- the load ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -139,11 +57,18 @@ class Tally:
     """Finished answers: how many, and how long each took (seconds)."""
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
+        """Answers a second, over all connections."""
         return len(self.latencies) / self.seconds
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of the server for each answer, microseconds; steadier than rates on a busy machine."""
+        return self.cpu_seconds / len(self.latencies) * 1e6
 
 
 class _Connection(asyncio.Protocol):
@@ -209,51 +134,26 @@ async def drive(load: Load, port: int, seconds: float) -> Tally:
     return tally
 
 
-# --- the run -----------------------------------------------------------------------------------------
+@dataclass
+class Server:
+    """One of the three that are compared: where it listens, and its process."""
+
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """CPU time its process has used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SEC
+
+    def memory_mb(self) -> dict[str, float]:
+        """Its resident and proportional set sizes, MiB."""
+        lines = [line.split() for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()[1:]]
+        sizes = {words[0]: int(words[1]) / 1024 for words in lines}
+        return {"rss": round(sizes["Rss:"], 1), "pss": round(sizes["Pss:"], 1)}
 
 
-@contextlib.contextmanager
-def _process(*argv: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, *argv], cwd=REPOSITORY, env=env)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-@contextlib.asynccontextmanager
-async def _ready(port: int, path: str) -> AsyncIterator[None]:
-    async with httpx.AsyncClient() as client:
-        for _ in range(200):
-            with contextlib.suppress(httpx.TransportError):
-                if (await client.get(f"http://127.0.0.1:{port}{path}")).status_code < 500:
-                    break
-            await asyncio.sleep(0.05)
-        else:
-            raise TimeoutError(f"nothing answers on port {port}")
-    yield
-
-
-def _memory_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("Rss:")).split()[1]) / 1024
-
-
-def _summary(name: str, runs: dict[str, list[Tally]]) -> dict[str, object]:
-    rate = {who: statistics.median(run.per_second for run in tallies) for who, tallies in runs.items()}
-    p50 = {who: statistics.median(statistics.median(run.latencies) for run in all_) for who, all_ in runs.items()}
-    return {
-        "load": name,
-        "requests_per_second": {who: round(value, 1) for who, value in rate.items()},
-        "ratio_to_bare": round(rate["door"] / rate["bare"], 3),
-        "p50_ms": {who: round(value * 1000, 3) for who, value in p50.items()},
-        "added_p50_ms_over_bare": round((p50["door"] - p50["bare"]) * 1000, 3),
-        "added_p50_ms_over_direct": round((p50["door"] - p50["direct"]) * 1000, 3),
-    }
-
-
-async def measure(ports: dict[str, int], pid: int) -> dict[str, object]:
+async def measure(servers: dict[str, Server]) -> dict[str, object]:
     """Every load over every server, in turn, `ROUNDS` times."""
     loads = [
         Load("json, 1 connection", "/v1/chat/completions", 1, False),
@@ -263,47 +163,91 @@ async def measure(ports: dict[str, int], pid: int) -> dict[str, object]:
     ]
     results = []
     for load in loads:
-        runs: dict[str, list[Tally]] = {who: [] for who in ports}
+        runs: dict[str, list[Tally]] = {who: [] for who in servers}
         for _ in range(ROUNDS):
-            for who, port in ports.items():
-                runs[who].append(await drive(load, port, SECONDS))
+            for who, server in servers.items():
+                before = server.cpu_seconds()
+                tally = await drive(load, server.port, SECONDS)
+                tally.cpu_seconds = server.cpu_seconds() - before
+                runs[who].append(tally)
         results.append(_summary(load.name, runs))
-    return {"bench": "gateway", "rounds": ROUNDS, "loads": results, "door_rss_mb": round(_memory_mb(pid), 1)}
+    return {"rounds": ROUNDS, "loads": results, "door_memory_mb": servers["door"].memory_mb()}
+
+
+def _summary(name: str, runs: dict[str, list[Tally]]) -> dict[str, object]:
+    rate = {who: median([run.per_second for run in tallies], 1) for who, tallies in runs.items()}
+    p50_ms = {who: median([median(run.latencies, 6) * 1000 for run in tallies]) for who, tallies in runs.items()}
+    cpu_us = {who: median([run.cpu_us for run in tallies], 0) for who, tallies in runs.items()}
+    return {
+        "load": name,
+        "requests_per_second": rate,
+        "ratio_to_bare": round(rate["door"] / rate["bare"], 3),
+        "cpu_us_per_request": cpu_us,
+        "cpu_ratio_bare_to_door": round(cpu_us["bare"] / cpu_us["door"], 3),
+        "p50_ms": p50_ms,
+        "added_p50_ms_over_bare": round(p50_ms["door"] - p50_ms["bare"], 3),
+        "added_p50_ms_over_direct": round(p50_ms["door"] - p50_ms["direct"], 3),
+    }
 
 
 async def main() -> dict[str, object]:
     """Start the servers, measure, stop them."""
-    offset = 12_340
+    offset = free_offset()
+    direct, bare, door = 8002 + offset, 8009 + offset, 8000 + offset
     with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        own = {name: value for name, value in inherited_environment().items() if not name.startswith("VX11_")}
-        env = {
-            **own,
-            "VX11_TOKEN": TOKEN,
-            "VX11_DATA_PATH": folder,
-            "VX11_PORT_OFFSET": str(offset),
-            "VX11_GATEWAY_RATE_PER_SEC": "1000000",
-            "VX11_GATEWAY_RATE_BURST": "1000000",
+        env = _environment(stack.enter_context(tempfile.TemporaryDirectory()), offset)
+        _migrate(env)
+        stack.enter_context(_process("scripts.peers", "madre", "--port", str(8001 + offset)))
+        processes = {
+            "direct": stack.enter_context(_process("scripts.peers", "upstream", "--port", str(direct))),
+            "bare": stack.enter_context(
+                _process("scripts.peers", "bare", "--port", str(bare), "--target", f"http://127.0.0.1:{direct}")
+            ),
+            "door": stack.enter_context(_process("config", "tentaculo_link", env=env)),
         }
-        ports = {"direct": 8002 + offset, "bare": 8009 + offset, "door": 8000 + offset}
-        me = ("-m", "scripts.bench_gateway", "--serve")
-        stack.enter_context(_process(*me, "upstream", "--port", str(ports["direct"])))
-        stack.enter_context(_process(*me, "madre", "--port", str(8001 + offset)))
-        target = f"http://127.0.0.1:{ports['direct']}"
-        stack.enter_context(_process(*me, "bare", "--port", str(ports["bare"]), "--target", target))
-        subprocess.run([sys.executable, "-m", "config", "migrate"], cwd=REPOSITORY, env=env, check=True)
-        door = stack.enter_context(_process("-m", "config", "tentaculo_link", env=env))
-        async with _ready(ports["bare"], "/"), _ready(ports["door"], "/ready"):
-            return await measure(ports, door.pid)
+        for port, path in ((direct, "/"), (bare, "/"), (door, "/ready")):
+            await _until_ready(port, path)
+        ports = {"direct": direct, "bare": bare, "door": door}
+        return await measure({who: Server(ports[who], process.pid) for who, process in processes.items()})
+
+
+def _migrate(env: dict[str, str]) -> None:
+    subprocess.run([sys.executable, "-m", "config", "migrate"], cwd=REPOSITORY, env=env, check=True)
+
+
+def _environment(folder: str, offset: int) -> dict[str, str]:
+    outside = {name: value for name, value in inherited_environment().items() if not name.startswith("VX11_")}
+    return {
+        **outside,
+        "VX11_TOKEN": TOKEN,
+        "VX11_DATA_PATH": folder,
+        "VX11_PORT_OFFSET": str(offset),
+        "VX11_GATEWAY_RATE_PER_SEC": "1000000",
+        "VX11_GATEWAY_RATE_BURST": "1000000",
+        "VX11_LOG_LEVEL": "warning",
+    }
+
+
+@contextlib.contextmanager
+def _process(module: str, *arguments: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], cwd=REPOSITORY, env=env)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+async def _until_ready(port: int, path: str) -> None:
+    async with httpx.AsyncClient() as client:
+        for _ in range(200):
+            with contextlib.suppress(httpx.TransportError):
+                if (await client.get(f"http://127.0.0.1:{port}{path}")).status_code < 500:
+                    return
+            await asyncio.sleep(0.05)
+    raise TimeoutError(f"nothing answers on port {port}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--serve", choices=["upstream", "madre", "bare"])
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--target", default="")
-    arguments = parser.parse_args()
-    if arguments.serve:
-        serve(arguments.serve, arguments.port, arguments.target)
-    else:
-        print(json.dumps(asyncio.run(main()), indent=2))
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    print(json.dumps(asyncio.run(main()), indent=2))
