@@ -119,13 +119,17 @@ async def test_nothing_survives_a_killed_fork_server_and_the_next_fleet_starts_c
         assert (await fleet.comes_to("hermes", "ready"))["restarts"] == 0
 
 
-async def test_a_fleet_asked_to_end_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+async def test_a_fleet_asked_to_end_leaves_nothing_and_resumes_its_windows(tmp_path: Path) -> None:
     async with fleet_in(tmp_path) as fleet:
-        await fleet.power("window/open", {"services": ["hermes"]})
+        window = await fleet.power("window/open", {"services": ["hermes", "switch"], "ttl_sec": 600})
         processes = fleet.children()
         fleet.process.terminate()
         assert await asyncio.to_thread(fleet.process.wait, 20) == 0
         assert [pid for pid in processes if is_alive(pid)] == []
+    async with fleet_in(tmp_path) as fleet:
+        await fleet.comes_to("hermes", "ready")
+        state = await fleet.power("state")
+        assert (state["window_id"], state["deadline"]) == (window["window_id"], window["deadline"])
 
 
 async def test_one_fleet_per_data_folder(tmp_path: Path) -> None:
