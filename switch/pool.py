@@ -55,6 +55,7 @@ class Pool:
         self._tickets: dict[int, asyncio.Future[VX11Error | None]] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
 
     @property
     def budget_mb(self) -> int:
@@ -126,11 +127,13 @@ class Pool:
 
     async def close(self) -> None:
         """End every worker; called when the service stops."""
+        self._is_closing = True
+        leaving = [slot.worker for slot in self._slots.values() if slot.worker is not None]
         for slot in self._slots.values():
+            slot.worker = None
             if slot.loading is not None:
                 slot.loading.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(slot.worker.stop() for slot in self._slots.values() if slot.worker))
+        await asyncio.gather(*self._tasks, *(worker.stop() for worker in leaving), return_exceptions=True)
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _now(self) -> float:
@@ -147,7 +150,7 @@ class Pool:
                     self._settle(ticket, None)
                 case Refuse(ticket, error):
                     self._settle(ticket, error)
-                case Start(name):
+                case Start(name) if not self._is_closing:
                     self._slots[name].loading = self._spawn(self._load(name))
                 case Stop(name, why):
                     self._spawn(self._unload(name, why))

@@ -8,6 +8,7 @@ client goes, the upstream connection is closed, which is how the service behind 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -74,29 +75,27 @@ class Passage:
     async def _pass_on(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await self._caller(scope)
         await self._waking.ensure(service)
-        first, whole = await _beginning(receive)
         relay = _Relay(service, send)
-
-        async def exchange() -> None:
-            body = first if whole else _chunks(first, receive)
-            await relay.run(self._upstream(service, caller, scope, body))
-
-        async def exchange_or_wake() -> None:
-            try:
-                await exchange()
-            except aiohttp.ClientConnectorError:  # asleep since the last request, or its process just died
-                await self._waking.again(service)
-                await exchange()
-
         try:
-            # A body still being read cannot be watched for a disconnect; reading it notices one by itself.
-            await (while_connected(receive, exchange_or_wake()) if whole else exchange_or_wake())
+            body = await _Body.begun(receive)
+            await while_connected(body.receive_after, self._exchange_or_wake(service, caller, scope, body, relay))
         except ClientGone:
             return
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"{service} does not take connections.", retry_after_sec=1) from error
         except aiohttp.ClientError as error:
+            if isinstance(error.__cause__, ClientGone):
+                return
+            if isinstance(error.__cause__, VX11Error):  # the body turned out too large while it was read
+                raise error.__cause__ from error
             await relay.broke_off(error)
+
+    async def _exchange_or_wake(self, service: str, caller: Caller, scope: Scope, body: _Body, relay: _Relay) -> None:
+        try:
+            await relay.run(self._upstream(service, caller, scope, body.data))
+        except aiohttp.ClientConnectorError:  # asleep since the last request, or its process just died
+            await self._waking.again(service)
+            await relay.run(self._upstream(service, caller, scope, body.data))
 
     async def _caller(self, scope: Scope) -> Caller:
         auth = self._house.auth
@@ -176,28 +175,54 @@ class _Relay:
             raise error from cause
         if self._begun.content_type != "text/event-stream":
             raise CutOff from cause
-        event = b"data: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
+        # The blank line ends whatever the service got out of its last event.
+        event = b"\n\ndata: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
         await self._send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-async def _beginning(receive: Receive) -> tuple[bytes, bool]:
-    """The body if it is small, and True; else its first part, and False: more is to come."""
-    parts: list[bytes] = []
-    size = 0
-    while size <= _WHOLE_BODY_BYTES:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if not message.get("more_body", False):
-            return b"".join(parts), True
-    return b"".join(parts), False
+class _Body:
+    """A request's body: whole if it is small, else its first part and whoever brings the rest."""
+
+    def __init__(self, first: bytes, receive: Receive, *, is_whole: bool) -> None:
+        self._first = first
+        self._receive = receive
+        self._through = asyncio.Event()
+        if is_whole:
+            self._through.set()
+
+    @classmethod
+    async def begun(cls, receive: Receive) -> _Body:
+        """Read a small body, or the beginning of a long one; ClientGone when the client leaves meanwhile."""
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more and size <= _WHOLE_BODY_BYTES:
+            part, more = await _part(receive)
+            parts.append(part)
+            size += len(part)
+        return cls(b"".join(parts), receive, is_whole=not more)
+
+    @property
+    def data(self) -> bytes | AsyncIterator[bytes]:
+        """What to send; asked for anew where the first try did not even connect."""
+        return self._first if self._through.is_set() else self._parts()
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        yield self._first
+        more = True
+        while more:
+            part, more = await _part(self._receive)
+            yield part
+        self._through.set()
+
+    async def receive_after(self) -> Message:
+        """What the client says once its body is through: for whoever watches whether it is still there."""
+        await self._through.wait()
+        return await self._receive()
 
 
-async def _chunks(first: bytes, receive: Receive) -> AsyncIterator[bytes]:
-    """A long body, part by part."""
-    yield first
-    while True:
-        message: Message = await receive()
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    """One part of a body, and whether more is to come; half a body must not pass for a whole one."""
+    message: Message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)

@@ -33,6 +33,7 @@ class World:
     refuse_waking: bool = False
     lease_sec: float = 60.0
     seen: list[Request] = field(default_factory=list)
+    swallowed: list[int] = field(default_factory=list)
     stream_cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     stop_upstream: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -119,6 +120,17 @@ def _streaming(world: World) -> APIRouter:
         while not await request.is_disconnected():
             await asyncio.sleep(0.01)
         world.stream_cancelled.set()
+        return Response()
+
+    @router.post("/switch/silent")
+    async def swallow(request: Request) -> Response:
+        world.seen.append(request)
+        try:
+            world.swallowed.append(len(await request.body()))
+            while not await request.is_disconnected():
+                await asyncio.sleep(0.01)
+        finally:
+            world.stream_cancelled.set()
         return Response()
 
     @router.get("/switch/breaks")
