@@ -5,16 +5,20 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
+from scripts.cli import first_light
 from scripts.cli.answer import print_answer
 from scripts.cli.context import Context
-from scripts.cli.door import Door, open_door
+from scripts.cli.door import open_door
 from scripts.cli.failure import CommandFailed
+from scripts.cli.picking import pick_model
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("words", nargs="*", help="what to ask")
-    parser.add_argument("--model", help="which model; the first that can chat, unless named")
+    parser.add_argument(
+        "--model", help="which model; unless named: the one of first light, else the smallest that can chat"
+    )
     parser.add_argument("--system", help="what the model is told before the question")
 
 
@@ -27,15 +31,7 @@ def run(options: Namespace, context: Context) -> int:
     if options.system:
         messages.insert(0, {"role": "system", "content": options.system})
     with open_door(context.settings) as door:
-        model = options.model or first_chat_model(door)
+        model = options.model or pick_model(door, first_light.seen_model(first_light.marker_of(context.settings)))
         speed = print_answer(door.chat(messages, model=model), context.terminal)
     context.remarks.say(context.remarks.dim(f"{model}: {speed}"))
     return 0
-
-
-def first_chat_model(door: Door) -> str:
-    """The smallest enabled model that can chat: the one that answers soonest."""
-    able = [model for model in door.models() if model.enabled and model.task_type == "chat"]
-    if not able:
-        raise CommandFailed("There is no model here that can chat.", "See what can be had: ./vx11 models catalog")
-    return min(able, key=lambda model: model.size_bytes).name

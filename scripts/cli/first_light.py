@@ -9,14 +9,20 @@ import json
 from pathlib import Path
 
 from config.contracts.models import ModelPull
+from config.settings import Settings
 from scripts.cli.answer import print_answer
-from scripts.cli.chat import first_chat_model
 from scripts.cli.door import Door
+from scripts.cli.picking import first_chat_model
 from scripts.cli.pulling import pull
 from scripts.terminal import Terminal
 
 QUESTION = "What is the capital of France, and what is it famous for?"
 _MAX_TOKENS = 96
+
+
+def marker_of(settings: Settings) -> Path:
+    """The file that says that first light was seen."""
+    return settings.runtime_path / "first-light.json"
 
 
 def seen_model(marker: Path) -> str | None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
 from config.auth import admin_token
 from config.forkserver import logfile
@@ -91,7 +90,7 @@ def _settle(door: Door, process: subprocess.Popen[bytes], context: Context, *, b
     started = time.monotonic()
     _wait_until_ready(door, process, context)
     context.terminal.done("fleet", f"ready after {time.monotonic() - started:.1f} s")
-    marker = _marker(context.settings)
+    marker = first_light.marker_of(context.settings)
     code = 0
     if not bare and first_light.seen_model(marker) is None:
         try:
@@ -132,17 +131,13 @@ def _refuse_a_bad_start(context: Context) -> None:
 
 def _print_card(context: Context) -> None:
     settings = context.settings
-    model = first_light.seen_model(_marker(settings))
+    model = first_light.seen_model(first_light.marker_of(settings))
     print_card(context.terminal, address_of(settings), admin_token(settings), model)
 
 
 def _running(settings: Settings) -> bool:
     found = PidFile(settings.runtime_path / "fleet.pid").read()
     return found is not None and found.is_alive
-
-
-def _marker(settings: Settings) -> Path:
-    return settings.runtime_path / "first-light.json"
 
 
 def _see(settings: Settings) -> str:
