@@ -233,7 +233,7 @@ class Clients:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("user-agent", "accept", "content-type"),
         )
-        self._sessions.append(session)
+        self._sessions = [*(one for one in self._sessions if not one.closed), session]  # Switch makes one a worker
         return session
 
     def _keep(self, client: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -37,6 +37,15 @@ async def test_a_busy_model_is_not_stopped_and_newcomers_do_not_keep_it_for_ever
         assert (room.starts("a"), room.starts("b")) == (2, 1)
 
 
+async def test_what_belonged_to_a_worker_goes_with_it(tmp_path: Path) -> None:
+    async with switch_in(tmp_path, budget_mb=ROOM_FOR_ONE) as room:
+        for name in "abab":
+            await room.complete(name)
+        assert len(room.house.clients._sessions) == 1
+        [socket] = Path(room.log("b", "start")[-1]["spec"]["socket_path"]).parent.iterdir()
+        assert str(socket) == room.log("b", "start")[-1]["spec"]["socket_path"]
+
+
 async def test_many_requests_for_more_models_than_fit_are_all_served(tmp_path: Path) -> None:
     async with switch_in(tmp_path, budget_mb=ROOM_FOR_ONE) as room:
         answers = await asyncio.gather(*(room.complete("abc"[number % 3]) for number in range(30)))
