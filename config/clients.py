@@ -33,6 +33,7 @@ ByteClient = aiohttp.ClientSession
 CORRELATION_HEADER = "x-correlation-id"
 _CONNECT_SEC = 2.0
 _VITAL_SEC = 1.0
+_TRIES = 6
 _GET_TRIES = 3
 _RETRY_PAUSE_SEC = 0.05
 
@@ -140,6 +141,8 @@ class Peer:
                 if seconds == timeout.value:  # the caller's own hurry says nothing about the peer
                     breaker.failed(self._clock.monotonic())
                 raise too_late from None
+            except httpx.ConnectError as error:  # refused at once: no breaker saves anything, and it may be back soon
+                raise Unavailable(f"{self._name} cannot be reached.", retry_after_sec=1) from error
             except httpx.TransportError as error:
                 breaker.failed(self._clock.monotonic())
                 raise Unavailable(f"{self._name} cannot be reached.", retry_after_sec=1) from error
@@ -161,13 +164,18 @@ class Peer:
                 self._breaker.given_up()
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        """Send `request`; one that changes nothing is sent again when the connection fails, not when it is slow."""
-        for attempt in range(1, _GET_TRIES if request.method == "GET" else 1):
+        """Send `request`, again where that is safe: always when no connection came about, for nothing was sent
+        and a service that restarts is back in a moment; else only what changes nothing, and not when it is slow."""
+        for attempt in range(1, _TRIES):
             try:
                 return await self._http.send(request)
+            except httpx.ConnectError:
+                await asyncio.sleep(_RETRY_PAUSE_SEC * attempt)
             except httpx.TimeoutException:
                 raise
             except httpx.TransportError:
+                if request.method != "GET" or attempt >= _GET_TRIES:
+                    raise
                 await asyncio.sleep(_RETRY_PAUSE_SEC * attempt)
         return await self._http.send(request)
 

@@ -60,7 +60,7 @@ def _run(house: House) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             room.create(house),
-            host=settings.bind,
+            host=settings.listens_on(service.name),
             port=settings.port_of(service.name),
             loop="uvloop",
             http="httptools",

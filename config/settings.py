@@ -20,6 +20,9 @@ PortOffset = Annotated[int, Field(ge=0, le=65_535 - 8_020)]  # 8020: the highest
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+_OPEN_DOORS = frozenset({"tentaculo_link"})
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # to recognise it, not to bind to it
+
 
 def _group(prefix: str) -> SettingsConfigDict:
     return SettingsConfigDict(
@@ -137,7 +140,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."
     )
-    bind: str = Field(default="127.0.0.1", description="Address that services listen on.")
+    bind: str = Field(default="127.0.0.1", description="Address the door listens on; in containers, all services.")
     port_offset: PortOffset = Field(
         default=0, description="Added to every port, so that two fleets fit on one machine."
     )
@@ -185,9 +188,16 @@ class Settings(BaseSettings):
         """The TCP port that `service` listens on."""
         return service_named(service).port + self.port_offset
 
+    def listens_on(self, service: str) -> str:
+        """The address that `service` listens on: on one host only the door is ever open to others."""
+        return "127.0.0.1" if self.service_hosts == "loopback" and service not in _OPEN_DOORS else self.bind
+
     def url_of(self, service: str) -> str:
         """The base URL under which `service` is reached from another service."""
-        host = "127.0.0.1" if self.service_hosts == "loopback" else service
+        host = service
+        if self.service_hosts == "loopback":
+            listening = self.listens_on(service)
+            host = "127.0.0.1" if listening in _EVERY_ADDRESS else listening
         return f"http://{host}:{self.port_of(service)}"
 
 

@@ -21,9 +21,10 @@ import uvicorn
 
 from config.clock import SystemClock
 from config.errors import Internal
+from config.lifeline import die_with_parent
 from config.logs import set_up
 from switch.worker.engine import Engine
-from switch.worker.lifeline import Stdin, be_the_first_to_go, die_with_parent
+from switch.worker.lifeline import Stdin, be_the_first_to_go
 from switch.worker.loading import Loaded, NoServiceError, load
 from switch.worker.outlet import Output, distribute
 from switch.worker.server import Served, Worker

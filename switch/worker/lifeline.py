@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OOM_SCORE = "500"
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends (prctl(2)); Linux only."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def be_the_first_to_go() -> None:

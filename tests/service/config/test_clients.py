@@ -64,6 +64,10 @@ def refuse(_request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("refused")
 
 
+def cut(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError("cut")
+
+
 def too_slow(_request: httpx.Request) -> httpx.Response:
     raise httpx.ReadTimeout("slow")
 
@@ -148,7 +152,7 @@ async def test_a_get_is_tried_again_when_the_connection_fails(tmp_path: Path) ->
 
 
 async def test_a_get_is_given_up_after_three_tries(tmp_path: Path) -> None:
-    line = Line(tmp_path, refuse)
+    line = Line(tmp_path, cut)
     with pytest.raises(Unavailable, match="madre cannot be reached") as caught:
         await line.peer.get("/x", answer=Pong)
     assert caught.value.retry_after_sec == 1
@@ -156,9 +160,23 @@ async def test_a_get_is_given_up_after_three_tries(tmp_path: Path) -> None:
 
 
 async def test_a_post_is_never_sent_twice(tmp_path: Path) -> None:
-    line = Line(tmp_path, refuse)
+    line = Line(tmp_path, cut)
     await fails_with(Unavailable, line.peer)
     assert len(line.asked) == 1
+
+
+async def test_a_post_waits_for_a_peer_that_restarts(tmp_path: Path) -> None:
+    """Nothing was sent where no connection came about."""
+    answers = iter([refuse, refuse, pong])
+    line = Line(tmp_path, lambda request: next(answers)(request))  # noqa: PLW0108  # a new one each time
+    assert await line.peer.post("/x", answer=Pong) == Pong(n=1)
+
+
+async def test_a_dead_peer_is_said_and_back_the_moment_it_is_there(tmp_path: Path) -> None:
+    line = Line(tmp_path, refuse)
+    await fails_with(Unavailable, line.peer, times=4)
+    line.handler = pong
+    assert await line.peer.post("/x", answer=Pong) == Pong(n=1)
 
 
 async def test_a_slow_peer_is_not_asked_again(tmp_path: Path) -> None:
@@ -182,7 +200,7 @@ async def test_a_timeout_is_for_the_whole_answer(tmp_path: Path) -> None:
         await house.clients.peer("madre").get("/x", answer=Pong)
 
 
-@pytest.mark.parametrize(("handler", "error"), [(refuse, Unavailable), (too_slow, PeerTimeout)])
+@pytest.mark.parametrize(("handler", "error"), [(cut, Unavailable), (too_slow, PeerTimeout)])
 async def test_three_failures_open_the_breaker(tmp_path: Path, handler: Handler, error: type[VX11Error]) -> None:
     line = Line(tmp_path, handler)
     await fails_with(error, line.peer, times=3)
@@ -201,22 +219,22 @@ async def test_after_the_pause_exactly_one_call_tries(tmp_path: Path) -> None:
         await JSONResponse({"n": 1})(_scope, _receive, send)
 
     class Switching(httpx.AsyncBaseTransport):
-        """Refuses at first, holds later."""
+        """Cuts at first, holds later."""
 
-        refuses = True
+        cuts = True
         asked = 0
         later = httpx.ASGITransport(hold)
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             self.asked += 1
-            if self.refuses:
-                raise httpx.ConnectError("refused")
+            if self.cuts:
+                raise httpx.ReadError("cut")
             return await self.later.handle_async_request(request)
 
     transport, clock = Switching(), ManualClock()
     peer = house_in(tmp_path, "tentaculo_link", clock=clock, transport=transport).clients.peer("madre")
     await fails_with(Unavailable, peer, times=3)
-    transport.refuses = False
+    transport.cuts = False
     clock.advance(OPEN_SEC)
     trying = asyncio.create_task(peer.post("/x", answer=Pong))
     await held.wait()

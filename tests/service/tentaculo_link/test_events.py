@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
+from typing import Any
 
 import httpx
 import pytest
@@ -17,17 +17,16 @@ def tell(world: World, type: str, **data: object) -> None:
         world.house.journal.append(session, type, data)
 
 
-async def some_events(world: World, count: int, **request: object) -> list[dict[str, object]]:
+async def some_events(world: World, count: int, **request: Any) -> list[dict[str, Any]]:
     """The next `count` events of the stream."""
-    found: list[dict[str, object]] = []
+    found: list[dict[str, Any]] = []
     async with asyncio.timeout(10), world.client.stream("GET", "/vx11/events", **request) as answer:
         answer.raise_for_status()
-        async with aclosing(answer.aiter_lines()) as lines:
-            async for line in lines:
-                if line.startswith("data: "):
-                    found.append(json.loads(line[6:]))
-                if len(found) == count:
-                    break
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line[6:]))
+            if len(found) == count:
+                break
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 
 import httpx
 
@@ -52,9 +51,9 @@ async def test_a_service_that_vanished_is_woken_again(world: World) -> None:
 
 
 async def test_a_stream_flows_piece_by_piece_and_its_end_frees_the_service(world: World) -> None:
-    async with world.client.stream("GET", "/switch/stream") as answer, aclosing(answer.aiter_lines()) as lines:
+    async with world.client.stream("GET", "/switch/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        assert await anext(lines) == "data: 0"
+        assert await anext(answer.aiter_lines()) == "data: 0"
     await asyncio.wait_for(world.stream_cancelled.wait(), 5)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from config.services import FLEET
 from config.settings import Settings
 from tests.support.crowd import ROOT
 
@@ -141,3 +142,16 @@ def test_the_database_stands_beside_the_keys_unless_told_otherwise(tmp_path: Pat
     settings = Settings(data_path=tmp_path)
     assert settings.resolved_database_url == f"sqlite:///{tmp_path}/runtime/vx11.db"
     assert Settings(database_url="postgresql://db/vx11").resolved_database_url == "postgresql://db/vx11"
+
+
+def test_on_one_host_only_the_door_is_open_to_others() -> None:
+    house = Settings(bind="0.0.0.0")
+    assert {name for name in FLEET if house.listens_on(name) == "0.0.0.0"} == {"tentaculo_link"}
+    assert house.url_of("tentaculo_link") == "http://127.0.0.1:8000"
+    assert Settings(bind="192.0.2.1").url_of("tentaculo_link") == "http://192.0.2.1:8000"
+
+
+def test_in_containers_every_service_listens_and_is_found_by_name() -> None:
+    house = Settings(bind="0.0.0.0", service_hosts="names")
+    assert {house.listens_on(name) for name in FLEET} == {"0.0.0.0"}
+    assert house.url_of("madre") == "http://madre:8001"
