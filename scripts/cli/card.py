@@ -8,6 +8,7 @@ import shlex
 from scripts.terminal import Terminal
 
 _QUESTION = "Why is the sky blue?"
+_MAX_TOKENS = 200
 
 
 def print_card(terminal: Terminal, address: str, token: str, model: str | None) -> None:
@@ -23,7 +24,8 @@ def curl_line(address: str, token: str, model: str | None) -> str:
     header = f"X-VX11-Token: {token}"
     if model is None:
         return shlex.join(["curl", f"{address}/v1/models", "-H", header])
-    body = {"model": model, "stream": True, "messages": [{"role": "user", "content": _QUESTION}]}
+    messages = [{"role": "user", "content": _QUESTION}]
+    body = {"model": model, "stream": True, "max_tokens": _MAX_TOKENS, "messages": messages}
     headers = ("-H", header, "-H", "Content-Type: application/json")
     text = json.dumps(body, separators=(",", ":"))
     return shlex.join(["curl", "-N", f"{address}/v1/chat/completions", *headers, "-d", text])
