@@ -19,6 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="which model; unless named: the one of first light, else the smallest that can chat"
     )
+    parser.add_argument("--max-tokens", type=int, default=1024, help="where the answer is cut off; 1024 unless given")
+    parser.add_argument("--temperature", type=float, default=0.7, help="0: always the same answer; 0.7 unless given")
     parser.add_argument("--system", help="what the model is told before the question")
 
 
@@ -32,6 +34,7 @@ def run(options: Namespace, context: Context) -> int:
         messages.insert(0, {"role": "system", "content": options.system})
     with open_door(context.settings) as door:
         model = options.model or pick_model(door, first_light.seen_model(first_light.marker_of(context.settings)))
-        speed = print_answer(door.chat(messages, model=model), context.terminal)
+        limits = {"max_tokens": options.max_tokens, "temperature": options.temperature}
+        speed = print_answer(door.chat(messages, model=model, **limits), context.terminal)
     context.remarks.say(context.remarks.dim(f"{model}: {speed}"))
     return 0

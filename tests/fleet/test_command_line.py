@@ -116,7 +116,7 @@ def test_day_one(person: Person) -> None:
     assert status.returncode == 0
     assert "tentaculo_link   ready" in status.stdout
 
-    chat = person.types("chat", "Say hello.")
+    chat = person.types("chat", "Say hello.", "--max-tokens", "20")
     assert chat.returncode == 0, chat.stderr
     assert chat.stdout.strip()
     assert "tokens" in chat.stderr
