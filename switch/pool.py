@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from config.app import House
 from config.contracts.events import Severity
 from config.errors import ModelFailed, VX11Error
+from switch.adapters.sockets import SocketFolder
 from switch.adapters.worker import Program, Worker
 from switch.choose import ModelFile, context_of, need_mb
 from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Start, Stop
@@ -50,8 +49,7 @@ class Pool:
         self._lifecycle = Lifecycle(limits)
         self._limits = limits
         self._slots: dict[str, _Slot] = {}
-        # A short path of our own: a Unix socket's path may have 107 bytes, and data/ can lie deep.
-        self._sockets = tempfile.mkdtemp(prefix="vx11-switch-")
+        self._sockets = SocketFolder(house.settings.runtime_path)
         self._tickets: dict[int, asyncio.Future[VX11Error | None]] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +132,7 @@ class Pool:
             if slot.loading is not None:
                 slot.loading.cancel()
         await asyncio.gather(*self._tasks, *(worker.stop() for worker in leaving), return_exceptions=True)
-        shutil.rmtree(self._sockets, ignore_errors=True)
+        self._sockets.remove()
 
     def _now(self) -> float:
         return self._house.clock.monotonic()
@@ -237,7 +235,7 @@ class Pool:
         return WorkerSpec(
             model_path=str((self._house.settings.models_path / file.path).absolute()),
             model_name=file.name,
-            socket_path=f"{self._sockets}/{next(self._numbers)}.sock",
+            socket_path=self._sockets.fresh(),
             n_ctx=context_of(file, settings.context_tokens),
             n_seq_max=settings.parallel,
             kv_tokens=self._kv_tokens(file),
