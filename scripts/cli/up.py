@@ -109,13 +109,22 @@ def _wait_until_ready(door: Door, process: subprocess.Popen[bytes], context: Con
             raise _died(process, context.settings)
         if time.monotonic() > deadline:
             FleetProcess(process.pid).stop(patience_sec=STOP_PATIENCE_SEC, on_wait=process.poll)
-            raise CommandFailed(f"The gateway was not ready within {READY_PATIENCE_SEC:.0f} s.", _see(context.settings))
+            raise CommandFailed(
+                f"The gateway was not ready within {READY_PATIENCE_SEC:.0f} s.\n{_said(context.settings)}",
+                _see(context.settings),
+            )
         time.sleep(_ASK_EVERY_SEC)
 
 
 def _died(process: subprocess.Popen[bytes], settings: Settings) -> CommandFailed:
-    tail = "\n".join(f"    {line}" for line in logfile.last_lines(settings.logs_path, "fleet", 15))
-    return CommandFailed(f"The fleet ended at once, with exit code {process.returncode}:\n{tail}", _see(settings))
+    words = f"The fleet ended at once, with exit code {process.returncode}."
+    return CommandFailed(f"{words}\n{_said(settings)}", _see(settings))
+
+
+def _said(settings: Settings) -> str:
+    """The last words of the fork server and of the gateway."""
+    lines = [line for name in ("fleet", "tentaculo_link") for line in logfile.last_lines(settings.logs_path, name, 5)]
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _refuse_a_bad_start(context: Context) -> None:
