@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,14 +84,29 @@ def test_a_command_that_is_not_there_is_said(tmp_path: Path, word: str, sentence
     assert sentence in answer.stderr
 
 
-def test_before_set_up_it_says_how_to_start(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
+def an_unprepared_clone(folder: Path) -> Path:
+    """The launcher with all that runs before set-up, in a folder that was never set up."""
+    clone = folder / "clone"
     shutil.copytree(REPOSITORY / "scripts", clone / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("vx11", *(lock.name for lock in REPOSITORY.glob("requirements*.lock"))):
         shutil.copy(REPOSITORY / name, clone / name)
-    status = call(clone / "vx11", "status", cwd=tmp_path)
+    return clone / "vx11"
+
+
+def test_before_set_up_it_says_how_to_start(tmp_path: Path) -> None:
+    launcher = an_unprepared_clone(tmp_path)
+    status = call(launcher, "status", cwd=tmp_path)
     assert status.returncode == 1
     assert "./vx11 up" in status.stderr
-    doctor = call(clone / "vx11", "doctor", cwd=tmp_path)
+    doctor = call(launcher, "doctor", cwd=tmp_path)
     assert "This machine" in doctor.stdout
     assert "This fleet" not in doctor.stdout
+
+
+def test_without_a_compiler_it_says_so_before_it_installs_anything(tmp_path: Path) -> None:
+    launcher = an_unprepared_clone(tmp_path)
+    variables = a_bare_machine(tmp_path, python=f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    up = call(launcher, "up", cwd=tmp_path, variables={**variables, "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert up.returncode == 1
+    assert "apt install g++" in up.stderr
+    assert not (launcher.parent / ".venv").exists()
