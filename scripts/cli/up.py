@@ -49,7 +49,7 @@ def run(options: Namespace, context: Context) -> int:
         _refuse_a_bad_start(context)
         fleet = fleet_process.start(context.world, context.settings.logs_path, detached=options.detach)
         if options.detach:
-            return _settle(door, fleet, context, bare=options.bare)
+            return _leave(door, fleet, context, bare=options.bare)
         return _stay(door, fleet, context, bare=options.bare)
 
 
@@ -67,6 +67,15 @@ def stop(fleet: FleetProcess, terminal: Terminal, *, process: subprocess.Popen[b
     except KeyboardInterrupt:
         fleet.kill()
     terminal.say(f"Everything is stopped, after {seconds_in_words(time.monotonic() - started)}.")
+
+
+def _leave(door: Door, process: subprocess.Popen[bytes], context: Context, *, bare: bool) -> int:
+    """The background: the fleet goes on, whatever becomes of this command."""
+    try:
+        return _settle(door, process, context, bare=bare)
+    except KeyboardInterrupt:
+        context.terminal.say("\nThe fleet goes on in the background; ./vx11 down stops it.")
+        return 130
 
 
 def _stay(door: Door, process: subprocess.Popen[bytes], context: Context, *, bare: bool) -> int:

@@ -14,7 +14,7 @@ _LOOK_EVERY_SEC = 1.0
 
 
 def watch(door: Door, fleet: subprocess.Popen[bytes], terminal: Terminal) -> None:
-    """Show how the fleet is until it ends, which it does not by itself: CommandFailed then.
+    """Show how the fleet is until somebody stops it; CommandFailed when it ended by itself.
 
     A terminal is repainted; anywhere else each change of a service's state is a line.
     """
@@ -32,7 +32,11 @@ def watch(door: Door, fleet: subprocess.Popen[bytes], terminal: Terminal) -> Non
                 _say_changes(terminal, known, states)
             known = states
         time.sleep(_LOOK_EVERY_SEC)
-    raise CommandFailed(f"The fleet ended by itself, with exit code {fleet.returncode}.", "See data/logs/fleet.log.")
+    if fleet.returncode != 0:
+        raise CommandFailed(
+            f"The fleet ended by itself, with exit code {fleet.returncode}.", "See data/logs/fleet.log."
+        )
+    terminal.say("The fleet was stopped from elsewhere.")
 
 
 def _show(terminal: Terminal, lines: list[str]) -> None:

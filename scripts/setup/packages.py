@@ -12,9 +12,7 @@ from scripts.surroundings import Surroundings
 from scripts.terminal import Bar, Terminal
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==", re.MULTILINE)
-_TAKEN_UP = re.compile(
-    r"^(?:Collecting|Processing|Requirement already satisfied:|Ignoring) (?:\S*/)?([A-Za-z0-9][\w.]*)"
-)
+_TAKEN_UP = re.compile(r"^(Collecting|Processing|Requirement already satisfied:|Ignoring) (?:\S*/)?([A-Za-z0-9][\w.]*)")
 _OFFLINE = (
     "NameResolutionError",
     "NewConnectionError",
@@ -45,7 +43,7 @@ def install(lock: Path, environment: Path, world: Surroundings, terminal: Termin
         )
     if outcome.code != 0:
         raise _failure(lock, list(outcome.tail))
-    terminal.done(title, f"{progress.taken_up} pinned, verified by hash")
+    terminal.done(title, f"{progress.taken_up - progress.ignored} packages, verified by hash")
 
 
 def install_wheel(wheel: Path, environment: Path, world: Surroundings) -> None:
@@ -64,17 +62,19 @@ def pip(environment: Path, verb: str) -> list[str | Path]:
 
 
 class PipReader:
-    """Reads pip's output as steps: each package it takes up, then the installing of all."""
+    """Reads pip's output as steps: pins taken up, some of them ignored (for another Python), then installing."""
 
     def __init__(self, bar: Bar) -> None:
         self.taken_up = 0
+        self.ignored = 0
         self._bar = bar
 
     def read(self, line: str) -> None:
         """Take one line."""
         if match := _TAKEN_UP.match(line):
             self.taken_up += 1
-            self._bar.update(self.taken_up, match[1])
+            self.ignored += match[1] == "Ignoring"
+            self._bar.update(self.taken_up, match[2])
         elif line.startswith("Installing collected packages"):
             self._bar.update(self.taken_up, "unpacking")
 

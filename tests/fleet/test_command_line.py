@@ -165,6 +165,15 @@ def test_in_the_foreground_a_signal_stops_everything(person: Person, number: sig
     assert not person.holds_ports()
 
 
+def test_down_ends_a_fleet_in_the_foreground_of_another_terminal(person: Person) -> None:
+    with person.leaves_running("up", "--bare") as process:
+        wait_for(process, CTRL_C)
+        assert "Everything is stopped" in person.types("down").stdout
+        wait_for(process, "stopped from elsewhere")
+        assert process.wait(PATIENCE_SEC) == 0
+    assert not person.holds_ports()
+
+
 def test_a_sudden_end_of_the_command_line_leaves_nothing_running(person: Person) -> None:
     with person.leaves_running("up", "--bare") as process:
         wait_for(process, CTRL_C)
