@@ -88,6 +88,45 @@ def test_a_busy_model_that_need_not_move_takes_newcomers() -> None:
     assert life.wanted(12, "large", 60, 5) == []
 
 
+def test_of_two_busy_models_always_the_same_one_drains() -> None:
+    life = Lifecycle(LIMITS)
+    for name, tickets in {"first": (1, 2), "second": (3, 4)}.items():
+        for ticket in tickets:
+            life.wanted(ticket, name, 40, ticket)
+        life.loaded(name, tickets[-1])
+    assert life.wanted(5, "next", 50, 5) == []
+    life.released(1, "first", 6)  # used last of all now, which must not make it the other's turn to drain
+    assert life.wanted(6, "first", 40, 7) == []
+    assert life.wanted(7, "second", 40, 8) == [Grant(7, "second")]
+    assert life.released(2, "first", 9) == [Stop("first", "memory needed")]
+
+
+def test_no_second_victim_is_taken_while_the_first_one_s_memory_is_on_its_way() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 40, 0)
+    ready(life, "b", 40, 1)
+    assert life.wanted(1, "c", 50, 2) == [Stop("a", "memory needed")]
+    assert life.wanted(2, "c", 50, 3) == []
+    assert life.tick(4) == []
+
+
+def test_a_load_nobody_waits_for_any_more_makes_room_at_once() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.wanted(2, "b", 70, 1)
+    life.gave_up(1, "a", 2)
+    assert life.loaded("a", 3) == [Stop("a", "memory needed")]
+
+
+def test_a_pin_taken_off_is_noticed_at_the_next_tick() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 60, 0)
+    model(life, "a").pinned = True
+    life.wanted(1, "b", 70, 1)
+    model(life, "a").pinned = False
+    assert life.tick(2) == [Stop("a", "memory needed")]
+
+
 def test_those_who_stood_behind_go_in_at_once_when_the_first_gives_up() -> None:
     life = Lifecycle(LIMITS)
     life.wanted(1, "a", 60, 0)
@@ -192,10 +231,19 @@ def test_unloading_by_hand_takes_an_idle_model_and_leaves_a_busy_one() -> None:
 
 def test_whoever_comes_while_a_model_stops_gets_it_anew() -> None:
     life = Lifecycle(LIMITS)
-    ready(life, "a", 60, 0)
+    ready(life, "a", 40, 0)
     life.unload("a")
-    assert life.wanted(1, "a", 60, 1) == []
+    assert life.wanted(1, "a", 40, 1) == []  # not beside the old worker, though there would be room
     assert life.stopped("a", 2) == [Start("a")]
+
+
+def test_a_model_that_has_grown_reserves_what_it_needs_now() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 40, 0)
+    life.unload("a")
+    life.stopped("a", 1)
+    life.wanted(1, "a", 80, 2)
+    assert life.reserved_mb == 80
 
 
 def test_a_dead_worker_gives_its_memory_back_and_the_next_want_starts_another() -> None:
