@@ -108,7 +108,9 @@ def _run_ring(ring: str, extra: Sequence[str], context: Context) -> RingResult:
     junit = context.world.repository / "build" / f"tests-{ring}.xml"
     junit.parent.mkdir(exist_ok=True)
     junit.unlink(missing_ok=True)
-    command = [sys.executable, "-P", "-m", "pytest", f"tests/{ring}", "-rfEs", f"--junitxml={junit}", *extra]
+    command = [sys.executable, "-P", "-m", "pytest", f"tests/{ring}", "-rfEs", f"--junitxml={junit}"]
+    command += ["-n", "logical"] if ring in QUICK else []  # the others start whole fleets
+    command += extra
     variables = context.world.child_variables(PYTHONUNBUFFERED="1")
     code = subprocess.run(command, env=variables, cwd=context.world.repository, check=False).returncode
     return read_counts(ring, code, junit)

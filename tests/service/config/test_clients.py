@@ -174,7 +174,7 @@ async def test_a_post_waits_for_a_peer_that_restarts(tmp_path: Path) -> None:
 
 async def test_a_dead_peer_is_said_and_back_the_moment_it_is_there(tmp_path: Path) -> None:
     line = Line(tmp_path, refuse)
-    await fails_with(Unavailable, line.peer, times=4)
+    await fails_with(Unavailable, line.peer, times=1)
     line.handler = pong
     assert await line.peer.post("/x", answer=Pong) == Pong(n=1)
 
@@ -283,7 +283,7 @@ async def test_an_error_the_peer_told_is_no_failure_of_the_peer(tmp_path: Path) 
 
 
 async def test_each_peer_has_a_breaker_of_its_own(tmp_path: Path) -> None:
-    line = Line(tmp_path, refuse)
+    line = Line(tmp_path, cut)
     await fails_with(Unavailable, line.peer, times=3)
     line.handler = pong
     assert await line.house.clients.peer("switch").get("/x", answer=Pong) == Pong(n=1)
