@@ -30,7 +30,8 @@ from switch.worker.outlet import Output, distribute
 from switch.worker.server import Served, Worker
 from switch.worker.spec import SPEC_LIMIT_BYTES, BadSpecError, WorkerSpec
 
-_BACKLOG = 128
+_BACKLOG = 1024
+_KEEP_ALIVE_SECONDS = 65  # longer than Switch keeps an idle connection: the client closes first
 _GRACE_SECONDS = 2
 _SWITCH_INTERVAL = 0.0005  # seconds a thread may keep the GIL while the engine waits for it
 
@@ -136,6 +137,7 @@ def _server(loaded: Loaded, engine: Engine[Any]) -> uvicorn.Server:
         log_level=logging.WARNING,
         server_header=False,
         date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     return uvicorn.Server(config)

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from config.db_schema import EventRow, ModelUsageStat
-from tests.support.chats import SMALL, Door, Streamed, chatting_fleet, rows, soundness, workers
+from tests.support.chats import SMALL, Door, Streamed, chatting_fleet, rows, workers
 from tests.support.eventually import eventually
 from tests.support.forkserver import is_alive
 
@@ -148,7 +148,7 @@ async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door
             await load.goes_on(2 * AT_ONCE)
             await eventually(lambda: answers(door, "/hermes/models"), bool, within_sec=HEALS_WITHIN_SEC)
             await eventually(lambda: answers(door, "/vx11/status"), bool, within_sec=HEALS_WITHIN_SEC)
-            assert soundness(door.fleet) == "ok"
+            assert door.fleet.integrity() == "ok"
     assert load.unsaid == []  # whoever got no answer was told so
     kept = {use.correlation_id for use in rows(door.fleet, ModelUsageStat, outcome="ok")}
     assert set(load.answered) <= kept

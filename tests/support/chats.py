@@ -15,7 +15,7 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from config.db import Database, integrity
+from config.db import Database
 from config.db_schema import Base
 from tests.support.fleet import Fleet, fleet_in
 from tests.support.worker import model_file
@@ -140,15 +140,6 @@ def rows(fleet: Fleet, table: type[Base], **like: Any) -> list[Any]:
     """The rows of a table whose columns have these values."""
     with books(fleet) as session:
         return list(session.scalars(select(table).filter_by(**like)))
-
-
-def soundness(fleet: Fleet) -> str:
-    """SQLite's verdict on the database, by the SQLite of the house: an old one may not share a WAL file."""
-    database = Database(f"sqlite:///{fleet.folder / 'data/runtime/vx11.db'}")
-    try:
-        return integrity(database)
-    finally:
-        database.close()
 
 
 def workers(fleet: Fleet) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from config.db import Database, integrity
 from tests.support.eventually import eventually
 from tests.support.house import ADMIN, ADMIN_HEADERS
 from tests.support.ports import free_port_offset
@@ -102,9 +102,12 @@ class Fleet:
         return (self.folder / "data" / "logs" / f"{service}.log").read_text()
 
     def integrity(self) -> str:
-        """SQLite's verdict on the database."""
-        with sqlite3.connect(self.folder / "data/runtime/vx11.db") as connection:
-            return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+        """The verdict on the database, by the house's own SQLite: an old one must not share a WAL file."""
+        database = Database(f"sqlite:///{self.folder / 'data/runtime/vx11.db'}")
+        try:
+            return integrity(database)
+        finally:
+            database.close()
 
     async def close(self) -> None:
         """End the fleet as a person would; by force if that takes too long."""
