@@ -184,7 +184,7 @@ class Bare:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="The bare batched loop on llama.cpp, measured.")
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="?", help="a GGUF file; the smallest in models/, unless given")
     parser.add_argument("--streams", default="1,4,8")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
@@ -196,17 +196,18 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print one JSON object."""
     wanted = _arguments()
+    model = wanted.model or min(Path("models").glob("*.gguf"), key=lambda file: file.stat().st_size)
     counts = [int(count) for count in wanted.streams.split(",")]
     n_ctx = 256 + wanted.tokens
     bare = Bare(
-        wanted.model, n_ctx=n_ctx, n_seq=max(counts), threads=wanted.threads, threads_batch=wanted.threads_batch
+        model, n_ctx=n_ctx, n_seq=max(counts), threads=wanted.threads, threads_batch=wanted.threads_batch
     )
     bare.run(prompts(max(counts)), 4)
     found: list[dict[str, Any]] = []
     for count in counts:
         runs = [bare.run(prompts(count), wanted.tokens) for _ in range(wanted.runs)]
         found.append(asdict(figures(runs, tokens=wanted.tokens)))
-    print(json.dumps({"model": wanted.model.name, "figures": found}))
+    print(json.dumps({"model": model.name, "figures": found}))
 
 
 if __name__ == "__main__":
