@@ -199,9 +199,7 @@ def main() -> None:
     model = wanted.model or min(Path("models").glob("*.gguf"), key=lambda file: file.stat().st_size)
     counts = [int(count) for count in wanted.streams.split(",")]
     n_ctx = 256 + wanted.tokens
-    bare = Bare(
-        model, n_ctx=n_ctx, n_seq=max(counts), threads=wanted.threads, threads_batch=wanted.threads_batch
-    )
+    bare = Bare(model, n_ctx=n_ctx, n_seq=max(counts), threads=wanted.threads, threads_batch=wanted.threads_batch)
     bare.run(prompts(max(counts)), 4)
     found: list[dict[str, Any]] = []
     for count in counts:
