@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from config.contracts.power import Window, WindowClose, WindowExtend, WindowHold, WindowMode, WindowOpen
+from config.services import FLEET
 from scripts.cli.context import Context
 from scripts.cli.door import Door, open_door
 from scripts.quantities import seconds_in_words
@@ -18,8 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
     opening.add_argument("--ttl", type=float, default=600, metavar="SECONDS", help="1 to 3600; 600 unless given")
     opening.add_argument("--hold", action="store_true", help="no deadline: until it is closed")
     opening.add_argument("--reason", default="", help="kept with the window")
-    closing = verbs.add_parser("close", help="let go of a window")
-    closing.add_argument("window", nargs="?", metavar="WINDOW", help="the one that ends last, unless given")
+    closing = verbs.add_parser("close", help="let go of a window, or of all that hold a service")
+    closing.add_argument("window", nargs="?", metavar="WINDOW|SERVICE", help="the one that ends last, unless given")
     holding = verbs.add_parser("hold", help="take a window's deadline away")
     holding.add_argument("window", metavar="WINDOW")
     holding.add_argument("--release", action="store_true", help="give it a deadline again")
@@ -45,12 +46,21 @@ def act(options: Namespace, door: Door) -> str:
             order = WindowOpen(services=options.services, ttl_sec=options.ttl, mode=mode, reason=options.reason)
             return window_in_words(door.open_window(order))
         case "close":
+            if options.window in FLEET:
+                return _let_sleep(options.window, door)
             return window_in_words(door.close_window(WindowClose(window_id=options.window)))
         case "hold":
             return window_in_words(door.hold_window(WindowHold(window_id=options.window, hold=not options.release)))
         case "extend":
             return window_in_words(door.extend_window(WindowExtend(window_id=options.window, ttl_sec=options.ttl)))
     return _policy(options.policy, door)
+
+
+def _let_sleep(service: str, door: Door) -> str:
+    """Close every window that holds `service`."""
+    holding = [window.window_id for window in door.power().windows if service in window.services]
+    closed = [door.close_window(WindowClose(window_id=window_id)) for window_id in holding]
+    return "\n".join(window_in_words(window) for window in closed) or f"No window holds {service}."
 
 
 def _policy(policy: str | None, door: Door) -> str:

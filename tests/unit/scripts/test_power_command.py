@@ -70,3 +70,25 @@ def test_each_verb(words: tuple[str, ...], path: str, body: dict[str, Any]) -> N
 
 def test_a_policy_is_applied() -> None:
     assert asked("policy", "full")[2] == "full is in force"
+
+
+def test_closing_a_service_closes_every_window_that_holds_it() -> None:
+    gateway = Gateway()
+    other = {**WINDOW, "window_id": "w2", "services": ["hermes"]}
+    state = {
+        "policy": "windowed",
+        "windows": [WINDOW, other],
+        "window_id": "w1",
+        "deadline": None,
+        "ttl_remaining_sec": None,
+        "active_services": [],
+        "services": [],
+    }
+    gateway.on("GET", "/madre/power/state", state)
+    gateway.on("POST", "/madre/power/window/close", {**WINDOW, "state": "closing"})
+    parser = ArgumentParser()
+    power.arguments(parser)
+    with door_to(gateway) as door:
+        assert power.act(parser.parse_args(["close", "switch"]), door) == "w1  closing  hermes, switch"
+        assert power.act(parser.parse_args(["close", "shub"]), door) == "No window holds shub."
+    assert [body for method, _, body in gateway.asked if method == "POST"] == [{"window_id": "w1"}]
