@@ -1,4 +1,4 @@
-"""How much memory there is: what the host has, or less where a container says so."""
+"""How much memory there is (what the host has, or less where a container says so), and what a process takes of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ def available_mb() -> int:
     )
     limits = [host_kb * 1024, *(_limit(Path(path)) for path in _CGROUP_LIMITS)]
     return min(limit for limit in limits if limit) // _MIB
+
+
+def pss_mb(pid: int) -> float | None:
+    """The proportional set size of a process in MiB, as the kernel counts it now; None once it is gone, or where the
+    kernel does not tell. Walks all of the process's pages: for a large one that takes a while, so not on an event loop.
+    """
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return None
+    kib = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), None)
+    return None if kib is None else kib / 1024
 
 
 def _limit(path: Path) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 
+from config.memory import pss_mb
 from config.services import CORE, present_services
 from config.settings import inherited_environment
 from scripts.measuring import MeasuredFleet, free_offset, median, running_fleet
@@ -35,16 +36,19 @@ uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", log_con
 """
 
 
-def pss_mb(pid: int) -> float:
-    """The proportional set size of `pid`, MiB."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return round(next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024, 1)
+def weight_mb(pid: int) -> float:
+    """The proportional set size of `pid`, MiB; a process that cannot be measured ends the bench."""
+    measured = pss_mb(pid)
+    if measured is None:
+        raise RuntimeError(f"process {pid} is gone, or its memory cannot be read")
+    return round(measured, 1)
 
 
 def weighed(fleet: MeasuredFleet) -> dict[str, float]:
     """PSS of every process of the fleet by name, MiB, and their sum."""
     children = Path(f"/proc/{fleet.pid}/task/{fleet.pid}/children").read_text().split()
-    found = {Path(f"/proc/{pid}/comm").read_text().strip(): pss_mb(int(pid)) for pid in [str(fleet.pid), *children]}
+    pids = [fleet.pid, *(int(pid) for pid in children)]
+    found = {Path(f"/proc/{pid}/comm").read_text().strip(): weight_mb(pid) for pid in pids}
     return {**found, "total": round(sum(found.values()), 1)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from config.contracts.serving import ModelCard, ModelCards, QueueStatus, ServedM
 from config.db_schema import ModelUsageStat, RoutingEvent
 from config.errors import Conflict, ModelFailed, UnknownModel, VX11Error
 from config.logs import correlation_id
-from config.problems.outgoing import problem_body
+from config.problems.outgoing import problem_event
 from config.streaming import CutOff, Head
 from switch import store
 from switch.account import Account
@@ -81,8 +80,7 @@ class Flows:
             raise failure from cause
         if not account.streams:
             raise CutOff from cause
-        # The blank line ends whatever the worker got out of its last event.
-        return b"\n\ndata: " + json.dumps(problem_body(failure, openai=True)).encode() + b"\n\n"
+        return problem_event(failure)
 
     async def _chosen(self, request: dict[str, object]) -> ModelFile:
         """The model asked for; a name not seen yet makes the registry be read anew."""

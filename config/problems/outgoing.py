@@ -53,6 +53,14 @@ def problem_response(error: VX11Error, *, path: str = "") -> Response:
     return Response(body, error.status, problem_headers(error), media_type=MEDIA_TYPE)
 
 
+def problem_event(error: VX11Error) -> bytes:
+    """The event that ends a stream of server-sent events which cannot go on.
+
+    It begins with an empty line, because the piece before it may have broken off in the middle of an event.
+    """
+    return b"\n\ndata: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
+
+
 def bug() -> VX11Error:
     """What a caller is told of an exception that nobody expected."""
     return Internal("Something broke inside; the log has the rest.")

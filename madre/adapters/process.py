@@ -16,13 +16,13 @@ from config.errors import StartFailed, Unavailable
 from config.forkserver import lines, logfile
 from config.forkserver.link import ForkLink
 from config.logs import redacted
+from config.memory import pss_mb
 from madre.adapters.printed import readable
 from madre.drivers import Observed
 
 _ANSWER_SEC = 5.0
 _LINES_READ = 40
 _LAST_LINES = 6
-_MIB_IN_KIB = 1024
 
 
 class ProcessDriver:
@@ -126,15 +126,5 @@ def _how(ended: lines.Exited) -> str:
 
 
 def _measured(pids: dict[str, int]) -> dict[str, float]:
-    found = {service: _pss_mb(pid) for service, pid in pids.items()}
-    return {service: pss for service, pss in found.items() if pss is not None}
-
-
-def _pss_mb(pid: int) -> float | None:
-    """The proportional set size of `pid`, MiB; None once it is gone, or where the kernel does not tell."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return None
-    kib = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), None)
-    return None if kib is None else round(kib / _MIB_IN_KIB, 1)
+    found = {service: pss_mb(pid) for service, pid in pids.items()}
+    return {service: round(pss, 1) for service, pss in found.items() if pss is not None}

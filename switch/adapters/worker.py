@@ -22,13 +22,13 @@ import aiohttp
 from config.clients import CORRELATION_HEADER, ByteClient, Clients
 from config.errors import ModelFailed
 from config.logs import correlation_id
+from config.memory import pss_mb
 from config.settings import inherited_environment
 from config.streaming import Head
 from switch.worker.spec import WorkerSpec, worker_environment
 
 _log = logging.getLogger(__name__)
 _DEATH_SEC = 1.0
-_MIB_KB = 1024
 _PASSED_HEADERS = (b"content-type", b"cache-control", b"retry-after")
 
 
@@ -107,7 +107,7 @@ class Worker:
 
     async def memory_mb(self) -> float | None:
         """Its proportional set size in MiB, as the kernel counts it now; None when it is gone."""
-        return await asyncio.to_thread(_pss_mb, self.pid)
+        return await asyncio.to_thread(pss_mb, self.pid)
 
     async def ask(self, path: str, body: bytes) -> AsyncGenerator[Head | bytes, None]:
         """POST `body` to the worker: the head of its answer, then the pieces as they come.
@@ -197,15 +197,6 @@ def _said(line: bytes) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
-
-
-def _pss_mb(pid: int) -> float | None:
-    """Walks all of the process's pages, which takes a while for a large model: not for the event loop."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) / _MIB_KB
-    return None
 
 
 def _name_of(code: int) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
@@ -23,7 +22,7 @@ from config.auth import TOKEN_HEADER, Caller, token_in
 from config.clients import CORRELATION_HEADER, ByteClient
 from config.errors import BadPeer, TooManyRequests, Unavailable, VX11Error
 from config.logs import correlation_id
-from config.problems.outgoing import problem_body, problem_response
+from config.problems.outgoing import problem_event, problem_response
 from config.streaming import ClientGone, CutOff, while_connected
 from tentaculo_link.adapters.websocket import WebSocketPassage
 from tentaculo_link.limits import RateLimit
@@ -175,9 +174,7 @@ class _Relay:
             raise error from cause
         if self._begun.content_type != "text/event-stream":
             raise CutOff from cause
-        # The blank line ends whatever the service got out of its last event.
-        event = b"\n\ndata: " + json.dumps(problem_body(error, openai=True)).encode() + b"\n\n"
-        await self._send({"type": "http.response.body", "body": event, "more_body": False})
+        await self._send({"type": "http.response.body", "body": problem_event(error), "more_body": False})
 
 
 class _Body:
