@@ -12,7 +12,7 @@ leak takes one model with it and unloading is an exit. It owns no table and call
     template.py  the model's chat template, sandboxed
     engine.py    the one thread that owns the context and batches continuously
     canary.py    the first decode, which proves that this build works on this machine
-    openai.py    request bodies, checked                answers.py   answer bodies and stream events
+    answers.py   answer bodies and stream events (request bodies: switch/openai/)
     outlet.py    from the engine's thread to a coroutine    meter.py  counts and rates
     server.py    HTTP over the socket                       __main__.py  the life of the process
 """

@@ -32,7 +32,8 @@ from config.errors import (
 )
 from config.logs import correlation_id
 from config.problems.outgoing import MEDIA_TYPE, problem_body, problem_headers
-from switch.worker import answers, openai
+from switch import openai
+from switch.worker import answers
 from switch.worker.engine import Engine
 from switch.worker.outlet import GoneError, Outlet
 from switch.worker.sequence import Job

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import BadRequest, Invalid, VX11Error
-from switch.worker.openai import MAX_STOPS, parse_chat, parse_completion
+from switch.openai import parse_chat, parse_completion
+from switch.openai.wish import MAX_STOPS
 from switch.worker.sampling import Sampling
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
