@@ -9,11 +9,14 @@ from fastapi import FastAPI
 
 from config.app import House, create_app, every
 from config.memory import available_mb
-from switch import routes
 from switch.adapters.worker import Program
-from switch.flows import Flows
+from switch.flows.completions import Completions
+from switch.flows.models import Models
+from switch.flows.registry import Registry
 from switch.lifecycle import Limits, Stage
 from switch.pool import Pool
+from switch.routes import models, openai
+from switch.routes.rights import Flows
 
 _BUDGET_SHARE = 0.6
 _TICK_SEC = 1.0
@@ -22,6 +25,7 @@ _TICK_SEC = 1.0
 def create(house: House, *, worker: Program | None = None) -> FastAPI:
     """The Switch app on the foundation `house`. `worker` is what serves a model: the seam of tests."""
     pool = Pool(house, _limits(house), program=worker)
+    registry = Registry(house)
 
     @contextlib.asynccontextmanager
     async def workers() -> AsyncIterator[None]:
@@ -32,11 +36,11 @@ def create(house: House, *, worker: Program | None = None) -> FastAPI:
 
     app = create_app(
         house,
-        [routes.openai, routes.models],
+        [openai.router, models.router],
         run=[workers, every(_TICK_SEC, pool.tick, name="models go to sleep")],
         checks={"models_loaded": lambda: sum(model.stage is Stage.READY for model in pool.models())},
     )
-    app.state.flows = Flows(house, pool)
+    app.state.flows = Flows(Completions(house, pool, registry), Models(house, pool, registry))
     return app
 
 

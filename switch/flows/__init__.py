@@ -1,0 +1,1 @@
+"""What Switch does for its callers, one module a noun."""
