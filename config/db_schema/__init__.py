@@ -4,7 +4,7 @@ Importing this package fills `Base.metadata` with all of them. Sessions come fro
 """
 
 from config.db_schema.base import Base, UtcDateTime, new_id
-from config.db_schema.hermes import LocalModelV2, ModelDownload
+from config.db_schema.hermes import CliOnboardingState, CliProvider, LocalModelV2, ModelDownload
 from config.db_schema.kernel import ApiToken, AuditLog, EventRow, ForensicLedger, IdempotencyKey, User
 from config.db_schema.madre import ModuleStatus, PowerEvent, PowerWindow, SystemState
 from config.db_schema.switch import ModelUsageStat, RoutingEvent
@@ -13,6 +13,8 @@ __all__ = [
     "ApiToken",
     "AuditLog",
     "Base",
+    "CliOnboardingState",
+    "CliProvider",
     "EventRow",
     "ForensicLedger",
     "IdempotencyKey",

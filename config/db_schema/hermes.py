@@ -1,4 +1,4 @@
-"""Tables that hermes alone writes: the models there are, and the downloads that bring them."""
+"""Tables that hermes alone writes: models, the downloads that bring them, and command-line AI programs."""
 
 from __future__ import annotations
 
@@ -55,3 +55,54 @@ class ModelDownload(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
+
+
+class CliProvider(Base):
+    """A command-line AI program of this machine, known from a catalogue or declared; Switch reads what may be asked.
+
+    `argv` is the template of one question and `model_argv` what `{model_options}` in it stands for, both for
+    `config.programs.call_of`; `environment` names the variables it is given beside the usual ones. `state` is found,
+    probed, authenticated or ready, or `absent`; `authentication` yes, no or unknown. Only enabled `ready` ones are
+    asked.
+    """
+
+    __tablename__ = "cli_providers"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    title: Mapped[str] = mapped_column(String(128))
+    origin: Mapped[str] = mapped_column(String(16))
+    argv: Mapped[list[str]]
+    model_argv: Mapped[list[str]]
+    probe: Mapped[list[str]]
+    environment: Mapped[list[str]]
+    task_types: Mapped[list[str]]
+    models: Mapped[list[str]]
+    context_tokens: Mapped[int | None]
+    path: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str | None] = mapped_column(String(128))
+    state: Mapped[str] = mapped_column(String(16))
+    authentication: Mapped[str] = mapped_column(String(16))
+    enabled: Mapped[bool]
+    detail: Mapped[str | None] = mapped_column(Text)
+    hint: Mapped[str | None] = mapped_column(Text)
+    usage_count: Mapped[int] = mapped_column(default=0)
+    last_used_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class CliOnboardingState(Base):
+    """How far a command-line program got: a row for each step (found, probed, authenticated, ready) and its outcome.
+
+    `outcome` is ok, failed, unknown or waiting (an earlier step did not succeed).
+    """
+
+    __tablename__ = "cli_onboarding_state"
+
+    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
+    step: Mapped[str] = mapped_column(String(16), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str | None] = mapped_column(Text)
+    hint: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime]
