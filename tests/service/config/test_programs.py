@@ -108,7 +108,7 @@ async def test_whoever_is_cancelled_takes_the_program_along(tmp_path: Path) -> N
     async def said() -> str:
         return note.read_text() if note.exists() else ""
 
-    pid = int(await eventually(said, lambda text: "\n" in text))
+    pid = int(await eventually(said, bool))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
