@@ -115,10 +115,15 @@ class RetentionSettings(BaseSettings):
     model_config = _group("VX11_RETENTION_")
 
     audit_logs_days: Count = Field(default=90, description="The audit trail.")
+    cli_usage_stats_days: Count = Field(default=30, description="What command-line programs were used for.")
     events_days: Count = Field(default=30, description="The event journal.")
+    fluzo_signals_days: Count = Field(default=14, description="How the machine was, minute by minute.")
+    ia_decisions_days: Count = Field(default=30, description="Which AI answered, and what else was there.")
     model_usage_stats_days: Count = Field(default=90, description="What models were used for.")
     power_events_days: Count = Field(default=30, description="What power did.")
+    provider_stats_days: Count = Field(default=400, ge=31, description="Days of providers; budgets need a month.")
     routing_events_days: Count = Field(default=30, description="Why a model or provider was chosen.")
+    switch_queue_v2_days: Count = Field(default=30, description="The lives of requests, and what tasks answered.")
 
 
 class Settings(BaseSettings):

@@ -81,7 +81,7 @@ def uses_since(session: Session, model: str, last_id: int) -> Uses | None:
     """What Switch's statistics say of a model after row `last_id`; None: nothing new."""
     found = session.execute(
         select(func.count(), func.max(ModelUsageStat.id), func.max(ModelUsageStat.at)).where(
-            ModelUsageStat.model == model, ModelUsageStat.id > last_id
+            ModelUsageStat.provider == "local", ModelUsageStat.model == model, ModelUsageStat.id > last_id
         )
     ).one()
     count, newest, at = found

@@ -9,10 +9,15 @@ from config.settings import RetentionSettings
 # The time column of each table that has a term; `settings.retention` holds the terms.
 AGE_COLUMN = {
     "audit_logs": "at",
+    "cli_usage_stats": "at",
     "events": "at",
+    "fluzo_signals": "at",
+    "ia_decisions": "at",
     "model_usage_stats": "at",
     "power_events": "at",
+    "provider_stats": "updated_at",
     "routing_events": "at",
+    "switch_queue_v2": "enqueued_at",
 }
 
 

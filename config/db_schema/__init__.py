@@ -7,7 +7,15 @@ from config.db_schema.base import Base, UtcDateTime, new_id
 from config.db_schema.hermes import CliOnboardingState, CliProvider, LocalModelV2, ModelDownload
 from config.db_schema.kernel import ApiToken, AuditLog, EventRow, ForensicLedger, IdempotencyKey, User
 from config.db_schema.madre import ModuleStatus, PowerEvent, PowerWindow, SystemState
-from config.db_schema.switch import ModelUsageStat, RoutingEvent
+from config.db_schema.switch import (
+    CliUsageStat,
+    FluzoSignal,
+    IaDecision,
+    ModelUsageStat,
+    ProviderStat,
+    RoutingEvent,
+    SwitchQueueV2,
+)
 
 __all__ = [
     "ApiToken",
@@ -15,8 +23,11 @@ __all__ = [
     "Base",
     "CliOnboardingState",
     "CliProvider",
+    "CliUsageStat",
     "EventRow",
+    "FluzoSignal",
     "ForensicLedger",
+    "IaDecision",
     "IdempotencyKey",
     "LocalModelV2",
     "ModelDownload",
@@ -24,7 +35,9 @@ __all__ = [
     "ModuleStatus",
     "PowerEvent",
     "PowerWindow",
+    "ProviderStat",
     "RoutingEvent",
+    "SwitchQueueV2",
     "SystemState",
     "User",
     "UtcDateTime",
