@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.db_schema.base import Base
@@ -148,9 +148,11 @@ class ProviderStat(Base):
     """
 
     __tablename__ = "provider_stats"
+    __table_args__ = (UniqueConstraint("provider", "day"),)
 
-    provider: Mapped[str] = mapped_column(String(64), primary_key=True)
-    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    provider: Mapped[str] = mapped_column(String(64))
+    day: Mapped[str] = mapped_column(String(10), index=True)
     requests: Mapped[int]
     failures: Mapped[int]
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
