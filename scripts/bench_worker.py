@@ -51,9 +51,9 @@ class Figures:
     first_token_ms_last: float
 
 
-def prompts(streams: int) -> list[str]:
-    """One prompt a stream, different from its first words on, so that nothing can be shared."""
-    return [PROMPT.format(stream=stream) for stream in range(1, streams + 1)]
+def prompts(streams: int, first: int = 1) -> list[str]:
+    """One prompt a stream, numbered from `first`, different from its first words on, so that nothing can be shared."""
+    return [PROMPT.format(stream=stream) for stream in range(first, first + streams)]
 
 
 def figures(runs: Sequence[Run], *, tokens: int) -> Figures:
