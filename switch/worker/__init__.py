@@ -4,7 +4,8 @@ Started by Switch as `python -m switch.worker`, one per loaded model, so that a 
 leak takes one model with it and unloading is an exit. It owns no table and calls nobody.
 
     spec.py      what the parent hands over on stdin, and the environment it must start us with
-    library.py   the only importer of llama.cpp: Model, Context, Sampler
+    binding.py   the only importer of llama.cpp     library.py   Model, Context     drawing.py   Sampler
+    schema.py    a JSON schema as a grammar, with ranges.py and pattern.py for what is in it
     batch.py     pure: who gives how many tokens to the next batch
     sequence.py  pure: the state of one request while it is generated
     text.py      pure: bytes of tokens to text that may be shown, across token and stop-string borders

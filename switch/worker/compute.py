@@ -20,6 +20,10 @@ class DecodeError(LibraryError):
     """A batch did not compute, and never will."""
 
 
+class GrammarError(LibraryError):
+    """The grammar of one request leads nowhere, or takes too long."""
+
+
 class AbortedError(LibraryError):
     """The batch was given up because `Compute.abort` was called; the memory holds some of it or none."""
 
@@ -46,7 +50,10 @@ class Compute(Protocol[D]):
         """Evaluate a batch; a row for each slice, -1 where no logits were wanted. Raises AbortedError, DecodeError."""
 
     def draw(self, sampler: D, row: int) -> int:
-        """The next token from the logits in `row`."""
+        """The next token from the logits in `row`; raises GrammarError."""
+
+    def chances(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """The probability of `token` by the logits in `row`, and the `top` likeliest tokens with theirs."""
 
     def piece(self, token: int) -> bytes:
         """The bytes a token adds to the answer."""

@@ -1,47 +1,24 @@
-"""The only importer of llama.cpp: three handles over llama-cpp-python's low-level ctypes API.
+"""Two handles over llama-cpp-python's low-level ctypes API.
 
-`Model` is the weights and the vocabulary, `Context` the memory and the compute of all sequences, `Sampler`
-the draw of one request. A context belongs to one thread; `Model.tokenize` may be called from any. ctypes releases
-the GIL during each call, so the event loop runs on while a batch computes.
-
-The package's `__init__` pulls in its high-level class and with it numpy (20 MB and 0.4 s a worker,
-measured), none of which is used here; so the submodule is imported under a bare package object.
+`Model` is the weights and the vocabulary, `Context` the memory and the compute of all sequences. A context belongs
+to one thread; `Model.tokenize` may be called from any. ctypes releases the GIL during each call, so the event loop
+runs on while a batch computes.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from llama_cpp import llama_cpp as lib
-else:
-    _spec = importlib.util.find_spec("llama_cpp")
-    if _spec is None:
-        raise ModuleNotFoundError("llama-cpp-python is not installed", name="llama_cpp")
-    _package = ModuleType("llama_cpp")
-    _package.__path__ = list(_spec.submodule_search_locations or ())
-    sys.modules.setdefault("llama_cpp", _package)
-    import llama_cpp.llama_cpp as lib
+from functools import cached_property
+from typing import Any
 
 from switch.worker.batch import Slice
+from switch.worker.binding import lib
 from switch.worker.compute import AbortedError, DecodeError, LibraryError
-from switch.worker.sampling import Sampling, stages
+from switch.worker.drawing import Candidates, Sampler, open_grammar
+from switch.worker.sampling import Sampling
 
 _GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR = 3, 4
-_SAMPLERS: dict[str, Callable[..., Any]] = {
-    "penalties": lib.llama_sampler_init_penalties,
-    "greedy": lib.llama_sampler_init_greedy,
-    "top_k": lib.llama_sampler_init_top_k,
-    "top_p": lib.llama_sampler_init_top_p,
-    "min_p": lib.llama_sampler_init_min_p,
-    "temp": lib.llama_sampler_init_temp,
-    "dist": lib.llama_sampler_init_dist,
-}
 
 
 class Log:
@@ -132,6 +109,13 @@ class Model:
             known = self._ends[token] = bool(lib.llama_vocab_is_eog(self.vocab, token))
         return known
 
+    def refuses_grammar(self, text: str) -> bool:
+        """Whether llama.cpp does not take a grammar (GBNF). Callable from any thread."""
+        grammar = open_grammar(self.vocab, text)
+        if grammar is not None:
+            lib.llama_sampler_free(grammar)
+        return grammar is None
+
     def close(self) -> None:
         """Give the weights back; contexts of it must be closed before."""
         lib.llama_model_free(self.handle)
@@ -145,21 +129,6 @@ class Model:
             self._buffer = ctypes.create_string_buffer(-length)
             length = lib.llama_token_to_piece(self.vocab, token, self._buffer, -length, 0, special)
         return self._buffer.raw[:length]
-
-
-class Sampler:
-    """The draw of one request: a chain of llama.cpp samplers with its own random state."""
-
-    __slots__ = ("handle",)
-
-    def __init__(self, sampling: Sampling, *, n_vocab: int) -> None:
-        self.handle = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for stage in stages(sampling, n_vocab=n_vocab):
-            lib.llama_sampler_chain_add(self.handle, _SAMPLERS[stage.name](*stage.arguments))
-
-    def close(self) -> None:
-        """Free the chain."""
-        lib.llama_sampler_free(self.handle)
 
 
 class _Abort:
@@ -243,7 +212,7 @@ class Context:
 
     def sampler(self, sampling: Sampling) -> Sampler:
         """A fresh sampler for one request."""
-        return Sampler(sampling, n_vocab=self._model.n_vocab)
+        return Sampler(sampling, vocab=self._model.vocab, n_vocab=self._model.n_vocab)
 
     def piece(self, token: int) -> bytes:
         """The bytes a token adds to the answer."""
@@ -254,8 +223,19 @@ class Context:
         return self._model.ends(token)
 
     def draw(self, sampler: Sampler, row: int) -> int:
-        """The next token of the sequence whose logits stand in `row` of the last batch."""
+        """The next token of the sequence whose logits stand in `row` of the last batch; raises GrammarError."""
+        if sampler.grammar is not None:
+            return self._candidates.draw(sampler, self.handle, row)
         return int(lib.llama_sampler_sample(sampler.handle, self.handle, row))
+
+    def chances(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """The probability of `token` in `row` of the last batch, and the `top` likeliest tokens with theirs."""
+        return self._candidates.chances(self.handle, row, token, top)
+
+    @cached_property
+    def _candidates(self) -> Candidates:
+        """Made on first use: it is as large as the vocabulary, and most requests do without."""
+        return Candidates(self._model.n_vocab)
 
     def logits(self, row: int) -> list[float]:
         """The logits in `row` of the last batch, one a token of the vocabulary."""

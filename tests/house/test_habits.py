@@ -115,7 +115,7 @@ ONE_PLACE = {
     "prometheus_client": {"config/metrics.py"},
     "pydantic_settings": {"config/settings.py"},
     "httpx": {"config/clients.py", "config/app.py", "hermes/adapters/web.py"},
-    "llama_cpp": {"switch/worker/library.py"},
+    "llama_cpp": {"switch/worker/binding.py"},
 }
 
 

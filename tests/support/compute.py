@@ -83,6 +83,10 @@ class CountingCompute:
         assert not sampler.closed
         return self._rows[row]
 
+    def chances(self, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
+        """Half for what was drawn, and a quarter each for the numbers that follow."""
+        return 0.5, [(token, 0.5), *((token + step, 0.25) for step in range(1, top))][:top]
+
     def piece(self, token: int) -> bytes:
         """The number, and a blank."""
         return f"{token} ".encode()

@@ -1,0 +1,27 @@
+"""llama-cpp-python's low-level bindings, imported here and nowhere else.
+
+The package's `__init__` pulls in its high-level class and with it numpy (20 MB and 0.4 s a worker,
+measured), none of which is used here; so the submodules are imported under a bare package object.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llama_cpp import llama_cpp as lib
+else:
+    _spec = importlib.util.find_spec("llama_cpp")
+    if _spec is None:
+        raise ModuleNotFoundError("llama-cpp-python is not installed", name="llama_cpp")
+    _package = ModuleType("llama_cpp")
+    _package.__path__ = list(_spec.submodule_search_locations or ())
+    sys.modules.setdefault("llama_cpp", _package)
+    import llama_cpp.llama_cpp as lib
+
+from llama_cpp.llama_grammar import PRIMITIVE_RULES, BuiltinRule, SchemaConverter
+
+__all__ = ["PRIMITIVE_RULES", "BuiltinRule", "SchemaConverter", "lib"]
