@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.measuring import model_files
-from scripts.serving import leaving, memory_of_prompts, rivals, streams
+from scripts.serving import crowd, leaving, memory_of_prompts, neighbour, rivals, streams, swap
 from scripts.serving.case import Wish
 
 CASES: dict[str, Callable[[Wish], Awaitable[dict[str, Any]]]] = {
@@ -25,6 +25,9 @@ CASES: dict[str, Callable[[Wish], Awaitable[dict[str, Any]]]] = {
     "rivals": rivals.measure,
     "memory_of_prompts": memory_of_prompts.measure,
     "leaving": leaving.measure,
+    "swap": swap.measure,
+    "neighbour": neighbour.measure,
+    "crowd": crowd.measure,
 }
 
 
