@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _MIB = 2**20
+_BUDGET_SHARE = 0.6
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -15,6 +16,11 @@ def available_mb() -> int:
     )
     limits = [host_kb * 1024, *(_limit(Path(path)) for path in _CGROUP_LIMITS)]
     return min(limit for limit in limits if limit) // _MIB
+
+
+def model_budget_mb(setting: int | None) -> int:
+    """MiB that all models together may take: the setting VX11_MODEL_MEMORY_MB, else 60 % of what there is."""
+    return setting or int(available_mb() * _BUDGET_SHARE)
 
 
 def pss_mb(pid: int) -> float | None:

@@ -107,6 +107,33 @@ class HermesSettings(BaseSettings):
     parallel_downloads: Count = Field(default=2, description="Downloads that run at once; more wait.")
     chunk_kb: Annotated[int, Field(ge=64)] = Field(default=1024, description="Bytes written at a time, KiB.")
     allow_file_sources: bool = Field(default=True, description="Whether `file:` sources may be registered.")
+    hf_endpoint: str = Field(
+        default="https://huggingface.co",
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$",
+        description="Where `hf:` sources come from: the Hugging Face Hub, or a mirror of it.",
+    )
+    hf_token: SecretStr | None = Field(
+        default=None, description="Token for the Hub's gated and private models; sent to hf_endpoint and nowhere else."
+    )
+    look_timeout_sec: Seconds = Field(
+        default=20, description="How long looking at a model before its download may take, in all."
+    )
+    look_max_mb: Count = Field(
+        default=64, description="How much of a file is read at most to find its header, MiB; larger headers are refused."
+    )
+    catalogue_file: Path | None = Field(
+        default=None, description="A catalogue of your own beside the built-in one (JSON, same form); read on change."
+    )
+    programs_file: Path | None = Field(
+        default=None, description="Command-line AI programs of your own (JSON, form of hermes/programs.json)."
+    )
+    discover_timeout_sec: Seconds = Field(default=10, description="How long one tier of a discovery may take.")
+    web_discovery: bool = Field(default=True, description="Whether a discovery may search the Hub when asked to.")
+    web_results: Annotated[int, Field(ge=1, le=50)] = Field(
+        default=10, description="How many repositories a search of the Hub brings."
+    )
+    program_timeout_sec: Seconds = Field(default=120, description="How long a command-line program may run at most.")
+    program_output_kb: Count = Field(default=1024, description="How much a command-line program may say, KiB.")
 
 
 class RetentionSettings(BaseSettings):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,27 +11,38 @@ from fastapi import FastAPI
 
 from config.app import House, create_app, every
 from hermes.adapters.fetcher import Fetcher
+from hermes.adapters.https import WebFetcher
 from hermes.adapters.local import LocalFetcher
+from hermes.adapters.lookout import Lookout
 from hermes.adapters.pypi import PypiFetcher
 from hermes.adapters.shelf import Shelf
-from hermes.adapters.web import WebFetcher
+from hermes.adapters.web import Web
 from hermes.catalogue import Catalogue, load_catalogue
 from hermes.flows.arrival import Arrival
 from hermes.flows.desk import Desk
+from hermes.flows.plans import Plans
 from hermes.flows.pulls import Pulls
 from hermes.flows.registry import Registry
 from hermes.flows.scans import Scans
+from hermes.hub import Hub
 from hermes.routes import Flows, router
 from hermes.sources import FileSource, PypiSource, WebSource
 
+Pause = Callable[[float], Awaitable[None]]
 _ABSORB_EVERY_SEC = 30.0
 
 
-def fetchers_of(house: House, shelf: Shelf) -> dict[type, Fetcher[Any]]:
-    """How each kind of source is fetched."""
+def hub_of(house: House) -> Hub:
+    """The Hub as the settings name it."""
+    hermes = house.settings.hermes
+    return Hub(hermes.hf_endpoint, hermes.hf_token.get_secret_value() if hermes.hf_token else None)
+
+
+def fetchers_of(house: House, shelf: Shelf, web: Web, pause: Pause) -> dict[type, Fetcher[Any]]:
+    """How each kind of source is fetched; what lies on the Hub is first found, then fetched from the web."""
     hermes = house.settings.hermes
     return {
-        WebSource: WebFetcher(house.clients.web, shelf, hermes.chunk_kb * 1024),
+        WebSource: WebFetcher(web, shelf, hermes.chunk_kb * 1024, pause),
         PypiSource: PypiFetcher(shelf),
         FileSource: LocalFetcher(shelf, allowed=hermes.allow_file_sources),
     }
@@ -42,12 +54,20 @@ def create(
     catalogue: Catalogue | None = None,
     fetchers: Mapping[type, Fetcher[Any]] | None = None,
     tick_sec: float = 1.0,
+    pause: Pause = asyncio.sleep,
 ) -> FastAPI:
-    """The app of hermes. `catalogue`, `fetchers` (replacing single ones) and `tick_sec` are the seams of tests."""
-    settings = house.settings
-    shelf = Shelf(settings.models_path, settings.hermes.free_space_mb)
+    """The app of hermes. The seams of tests: `catalogue`, `fetchers` (replacing single ones), `tick_sec`, and `pause`
+    (how the web is waited for between tries).
+    """
+    settings, hermes = house.settings, house.settings.hermes
+    shelf = Shelf(settings.models_path, hermes.free_space_mb)
     desk = Desk(house, shelf, catalogue or load_catalogue())
-    pulls = Pulls(desk, Arrival(desk, {**fetchers_of(house, shelf), **(fetchers or {})}), tick_sec=tick_sec)
+    hub = hub_of(house)
+    web = Web(house.clients.web, hub.headers_for)
+    lookout = Lookout(web, hub, timeout_sec=hermes.look_timeout_sec, max_mb=hermes.look_max_mb, pause=pause)
+    arrival = Arrival(desk, lookout, {**fetchers_of(house, shelf, web, pause), **(fetchers or {})})
+    pulls = Pulls(desk, arrival, tick_sec=tick_sec)
+    plans = Plans(desk, lookout)
     registry = Registry(desk)
     scans = Scans(desk, registry)
 
@@ -60,5 +80,5 @@ def create(
     app = create_app(
         house, [router], run=[shelf_is_there, pulls.running, usage], checks={"downloads": lambda: pulls.live_count}
     )
-    app.state.flows = Flows(house, pulls, registry, scans)
+    app.state.flows = Flows(house, pulls, plans, registry, scans)
     return app

@@ -19,10 +19,12 @@ from config.contracts.models import (
     ModelPatch,
     ModelPull,
     ModelRegister,
+    PullPlan,
     Resources,
     ScanOrder,
     ScanReport,
 )
+from hermes.flows.plans import Plans
 from hermes.flows.pulls import Pulls
 from hermes.flows.registry import Registry
 from hermes.flows.scans import Scans
@@ -34,6 +36,7 @@ class Flows:
 
     house: House
     pulls: Pulls
+    plans: Plans
     registry: Registry
     scans: Scans
 
@@ -80,10 +83,15 @@ async def available(room: Room, _caller: Reader) -> Available:
 @router.post(
     "/models/pull",
     summary="Bring a model here: 202 and a job; the same model asked for twice is one job",
+    description="With `apply` false: 200 and the plan, what would be fetched from where and whether it fits.",
     status_code=202,
     response_model=DownloadJob,
+    responses={200: {"model": PullPlan}},
 )
 async def pull(room: Room, caller: Writer, request: Request, body: ModelPull) -> Response:
+    if not body.apply:
+        plan = await room.plans.plan(body)
+        return Response(plan.model_dump_json(), media_type="application/json")
     return await room.house.idempotency.once(request, caller, 202, lambda: room.pulls.pull(caller, body))
 
 

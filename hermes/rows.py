@@ -14,7 +14,7 @@ from hermes.meter import eta_sec
 from hermes.sources import shown
 
 ENGINE: Final = "llama.cpp"
-_KEPT: Final = ("usage_seen_id", "source", "licence")
+_KEPT: Final = ("usage_seen_id", "source", "resolved", "licence")
 _PRIVATE: Final = frozenset({"usage_seen_id", "modified_ns"})
 
 
@@ -28,6 +28,7 @@ class Registration:
     sha256: str
     card: Card
     source: str | None = None
+    resolved: str | None = None
     licence: str | None = None
     tags: list[str] = field(default_factory=list)
     task_type: TaskType | None = None
@@ -35,7 +36,12 @@ class Registration:
     @property
     def meta_info(self) -> dict[str, Any]:
         """What the file says of itself, and where it came from."""
-        about = {"source": self.source, "licence": self.licence, "modified_ns": self.modified_ns}
+        about = {
+            "source": self.source,
+            "resolved": self.resolved,
+            "licence": self.licence,
+            "modified_ns": self.modified_ns,
+        }
         return {**self.card.meta_info, **{key: value for key, value in about.items() if value is not None}}
 
 

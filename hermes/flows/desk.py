@@ -15,9 +15,11 @@ from config.auth import Caller
 from config.contracts.events import Severity
 from config.db_schema.hermes import LocalModelV2, ModelDownload
 from config.errors import UnknownModel
+from config.memory import model_budget_mb
 from hermes import store
 from hermes.adapters.shelf import Shelf
 from hermes.catalogue import Catalogue
+from hermes.fits import Machine
 from hermes.rows import Registration, new_model, refresh_model
 
 
@@ -29,6 +31,16 @@ class Desk:
     shelf: Shelf
     catalogue: Catalogue
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def machine(self) -> Machine:
+        """What a model has to fit into."""
+        settings = self.house.settings
+        return Machine(
+            budget_mb=model_budget_mb(settings.model_memory_mb),
+            context_tokens=settings.switch.context_tokens,
+            parallel=settings.switch.parallel,
+        )
 
     @property
     def now(self) -> datetime:
@@ -58,6 +70,7 @@ class Desk:
         data = {
             "name": row.name,
             "sha256": row.sha256,
+            "path": row.path,
             "size_bytes": row.size_bytes,
             "enabled": row.enabled,
             "compatibility": row.compatibility,

@@ -109,14 +109,14 @@ class Pulls:
         """The row for an order, and whether it is new."""
         for job in store.live_jobs(session):
             if job.source == str(order.source):
-                _ensure_same_file(job, order)
+                ensure_same_file(job, order)
                 return job, False
             if job.name == order.name:
                 raise Conflict(f"{order.name!r} is being downloaded from another source (job {job.job_id}).")
         here = store.model_named(session, order.name)
         done = here is not None and here.compatibility != "missing"
         if here is not None and done:
-            _ensure_is_the_same(here, order)
+            ensure_is_the_same(here, order)
         job = self._new_row(caller, order)
         if here is not None and done:
             _finish(job, "DONE", self._desk)
@@ -134,6 +134,7 @@ class Pulls:
             source=str(order.source),
             revision=order.revision,
             expected_sha256=order.expected.sha256,
+            force=order.force,
             state="PENDING",
             phase="queued",
             bytes_done=0,
@@ -153,7 +154,7 @@ class Pulls:
 
     def _start(self, row: ModelDownload) -> None:
         clock = self._house.clock
-        order = order_of(row.name, row.source, None, row.expected_sha256, self._desk.catalogue)
+        order = order_of(row.name, row.source, None, row.expected_sha256, self._desk.catalogue, force=row.force)
         live = _Live(order, JobWork(Meter(clock.monotonic()), clock.monotonic))
         self._live[row.job_id] = live
         live.task = asyncio.create_task(self._run(row.job_id, row.correlation_id, live), name=row.job_id)
@@ -287,12 +288,13 @@ def _only_of(caller: Caller) -> str | None:
     return caller.user if caller.role is Role.USER else None
 
 
-def _ensure_same_file(job: ModelDownload, order: Order) -> None:
+def ensure_same_file(job: ModelDownload, order: Order) -> None:
+    """Conflict where a live job promises another file of the same source."""
     if order.expected.sha256 not in (None, job.expected_sha256):
         raise Conflict(f"Job {job.job_id} is fetching this source with another sha256, or none.")
 
 
-def _ensure_is_the_same(here: LocalModelV2, order: Order) -> None:
+def ensure_is_the_same(here: LocalModelV2, order: Order) -> None:
     """Conflict unless the registered model is what is ordered."""
     wanted = order.expected.sha256
     same = here.sha256 == wanted if wanted else here.meta_info.get("source") == str(order.source)

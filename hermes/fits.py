@@ -1,0 +1,85 @@
+"""Whether a model fits this machine: the memory Switch would reserve for it, and the room on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from config.errors import NotEnoughMemory
+from hermes.gguf import GgufHeader
+
+# As Switch reserves it (switch/choose.py, need_mb; switch/pool.py, _kv_tokens): the interpreter, the library and
+# compute buffers; keys and values in 16 bits; room for two conversations at once.
+OVERHEAD_MB: Final = 90
+KV_BYTES_PER_VALUE: Final = 2
+CONVERSATIONS: Final = 2
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a model would have to fit into."""
+
+    budget_mb: int
+    context_tokens: int
+    parallel: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """The arithmetic of one model in memory, MiB; `kv_is_guessed` where the header does not tell its layers."""
+
+    file_mb: int
+    kv_mb: int
+    context_tokens: int
+    conversations: int
+    budget_mb: int
+    kv_is_guessed: bool
+
+    @property
+    def need_mb(self) -> int:
+        """All of it."""
+        return self.file_mb + self.kv_mb + OVERHEAD_MB
+
+    @property
+    def fits(self) -> bool:
+        """Whether it could ever be loaded under this budget."""
+        return self.need_mb <= self.budget_mb
+
+    @property
+    def said(self) -> str:
+        """The arithmetic as a sentence."""
+        kv = "guessed for its context" if self.kv_is_guessed else f"for {self.conversations} × {self.context_tokens}"
+        verdict = "fits" if self.fits else f"{self.need_mb - self.budget_mb} MiB too many for"
+        return (
+            f"{self.file_mb} MiB of tensors + {self.kv_mb} MiB of memory {kv} tokens + {OVERHEAD_MB} MiB around it "
+            f"= {self.need_mb} MiB, which is {verdict} the budget of {self.budget_mb} MiB."
+        ).replace("which is fits", "which fits")
+
+
+def memory_need(header: GgufHeader, size: int, machine: Machine) -> MemoryNeed:
+    """What serving a file of `size` bytes with this header takes."""
+    trained_for = header.context_length or machine.context_tokens
+    context = min(machine.context_tokens, trained_for)
+    conversations = min(CONVERSATIONS, machine.parallel)
+    values = header.kv_values_per_token
+    kv_bytes = size // 4 if values is None else context * conversations * values * KV_BYTES_PER_VALUE
+    return MemoryNeed(
+        file_mb=-(-size // _MIB),
+        kv_mb=-(-kv_bytes // _MIB),
+        context_tokens=context,
+        conversations=conversations,
+        budget_mb=machine.budget_mb,
+        kv_is_guessed=values is None,
+    )
+
+
+def ensure_fits(name: str, need: MemoryNeed) -> None:
+    """NotEnoughMemory, with the arithmetic, for a model that could never be loaded here."""
+    if need.fits:
+        return
+    raise NotEnoughMemory(
+        f"{name} cannot be served on this machine: {need.said}",
+        hint="Take a smaller quantisation, raise VX11_MODEL_MEMORY_MB, or pull it all the same with force: true.",
+        extra={"need_mb": need.need_mb, "budget_mb": need.budget_mb},
+    )
