@@ -1,14 +1,13 @@
-"""How many threads a worker gets.
+"""How many threads a worker may use at most: what is set, or one for each core that it may use.
 
-Two spinning threads on two cores fall off a cliff when anything else runs (10 to 40 times slower, measured
-in the research notes), so decoding leaves one core to the rest of the chain, and prompts, which compute
-much and wait little, take all cores. Choosing from measured pressure comes with fair admission.
+How many it does use, it decides step by step from what the machine gives (`switch/worker/pressure.py`).
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
+
+from config.cores import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,6 @@ class Threads:
 
 
 def threads_for(decode: int | None, prompt: int | None, cores: int | None = None) -> Threads:
-    """The configured numbers, or what `cores` (default: those this process may use) suggest."""
-    available = cores or len(os.sched_getaffinity(0))
-    return Threads(decode or max(1, available - 1), prompt or available)
+    """The configured numbers, or one for each of `cores` (default: those this process may use)."""
+    available = cores or usable_cores()
+    return Threads(decode or available, prompt or available)

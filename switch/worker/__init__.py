@@ -12,6 +12,7 @@ leak takes one model with it and unloading is an exit. It owns no table and call
     sampling.py  the request's sampling parameters as a chain of llama.cpp samplers
     template.py  the model's chat template, sandboxed
     engine.py    the one thread that owns the context and batches continuously
+    watch.py     how many threads a step may use, decided in pressure.py (pure) from what cores.py reads
     canary.py    the first decode, which proves that this build works on this machine
     answers.py   answer bodies and stream events (request bodies: switch/openai/)
     outlet.py    from the engine's thread to a coroutine    meter.py  counts and rates

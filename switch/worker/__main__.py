@@ -29,6 +29,7 @@ from switch.worker.loading import Loaded, NoServiceError, load
 from switch.worker.outlet import Output, distribute
 from switch.worker.server import Served, Worker
 from switch.worker.spec import SPEC_LIMIT_BYTES, BadSpecError, WorkerSpec
+from switch.worker.watch import Watch
 
 _BACKLOG = 1024
 _KEEP_ALIVE_SECONDS = 65  # longer than Switch keeps an idle connection: the client closes first
@@ -97,7 +98,8 @@ async def _serve(loaded: Loaded, listener: socket.socket, stdin: Stdin) -> int:
     def deliver(outputs: list[Output]) -> None:
         loop.call_soon_threadsafe(distribute, outputs)
 
-    engine = Engine(loaded.context, loaded.spec, deliver)
+    watch = Watch(max(loaded.spec.n_threads, loaded.spec.n_threads_batch), lambda: loaded.context.abort(True))
+    engine = Engine(loaded.context, loaded.spec, deliver, watch)
     server = _server(loaded, engine)
 
     def leave() -> None:

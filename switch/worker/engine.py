@@ -18,13 +18,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic
 
-from config.errors import Internal, ModelFailed, TooManyRequests, Unavailable, VX11Error
+from config.errors import BadRequest, Internal, ModelFailed, TooManyRequests, Unavailable, VX11Error
 from switch.worker.batch import Demand, Slice, plan
-from switch.worker.compute import AbortedError, Compute, D, DecodeError
+from switch.worker.chances import Chance, logprob
+from switch.worker.compute import AbortedError, Compute, D, DecodeError, GrammarError
 from switch.worker.meter import Meter
 from switch.worker.outlet import End, Outlet, Output
 from switch.worker.sequence import Finish, Job, Sequence
 from switch.worker.spec import WorkerSpec
+from switch.worker.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -65,14 +67,24 @@ class _Running(Generic[D]):
 
 
 class Engine(Generic[D]):
-    """Runs jobs on one context. `deliver` is called on the engine's thread with the outputs of each step."""
+    """Runs jobs on one context. `deliver` is called on the engine's thread with the outputs of each step.
 
-    def __init__(self, compute: Compute[D], spec: WorkerSpec, deliver: Callable[[list[Output]], None]) -> None:
+    `watch` may lower the number of threads, and abort a step that runs with too many.
+    """
+
+    def __init__(
+        self,
+        compute: Compute[D],
+        spec: WorkerSpec,
+        deliver: Callable[[list[Output]], None],
+        watch: Watch | None = None,
+    ) -> None:
         self.meter = Meter()
         self.error: VX11Error | None = None
         self._compute = compute
         self._spec = spec
         self._deliver = deliver
+        self._watch = watch
         self._condition = threading.Condition()
         self._waiting: deque[Ticket] = deque()
         self._running: dict[int, _Running[D]] = {}
@@ -143,9 +155,17 @@ class Engine(Generic[D]):
     def _wait_for_work(self) -> bool:
         """Sleep until there is something to do; False when it is time to end."""
         with self._condition:
-            while not (self._stopping or self._waiting or self._running):
+            if not self._has_work and self._watch is not None:
+                self._watch.rests()
+            while not self._has_work:
                 self._condition.wait()
+            if self._watch is not None:
+                self._watch.begins()
             return not self._stopping
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._stopping or self._waiting or self._running)
 
     def _step(self) -> None:
         slices = self._prepare()
@@ -214,7 +234,8 @@ class Engine(Generic[D]):
     def _threads(self, slices: list[Slice]) -> int:
         """One token of one sequence is bound by latency between threads, everything larger by arithmetic."""
         single = len(slices) == 1 and slices[0].size == 1
-        return self._spec.n_threads if single else self._spec.n_threads_batch
+        most = self._spec.n_threads if single else self._spec.n_threads_batch
+        return most if self._watch is None else self._watch.threads(most)
 
     def _advance(self, slices: list[Slice], rows: list[int], started: float) -> None:
         """Draw for every sequence that is fully evaluated, and hand over what the step gave."""
@@ -237,9 +258,26 @@ class Engine(Generic[D]):
     def _draw(self, running: _Running[D], row: int, now: float) -> Output:
         sequence = running.sequence
         running.first_at = running.first_at or now
-        token = self._compute.draw(running.sampler, row)
-        text = sequence.accept(token, self._compute.piece(token), ends=self._compute.ends(token))
-        return Output(running.ticket.outlet, text, None if sequence.finish is None else running.end(now))
+        try:
+            token = self._compute.draw(running.sampler, row)
+        except GrammarError as error:
+            sequence.finish = Finish.STOP
+            return Output(running.ticket.outlet, "", BadRequest(f"The answer cannot go on: {error}."))
+        ends = self._compute.ends(token)
+        chance = None if ends else self._chance(running.ticket.job, row, token)
+        text = sequence.accept(token, self._compute.piece(token), ends=ends, chance=chance)
+        end = None if sequence.finish is None else running.end(now)
+        return Output(running.ticket.outlet, text, end, sequence.told())
+
+    def _chance(self, job: Job, row: int, token: int) -> Chance | None:
+        """How likely a token was, for a job that wants to know."""
+        if job.logprobs is None:
+            return None
+        piece = self._compute.piece
+        probability, likeliest = self._compute.chances(row, token, job.logprobs)
+        return Chance(
+            piece(token), logprob(probability), tuple((piece(other), logprob(its)) for other, its in likeliest)
+        )
 
     def _take_back(self, slices: list[Slice]) -> None:
         """After an aborted batch: leave each sequence's memory as it was, or where that cannot be, start it anew."""

@@ -115,7 +115,8 @@ def _open_context(spec: WorkerSpec, model: Model, log: Log) -> Context:
 
 def _canary(spec: WorkerSpec, model: Model, context: Context) -> canary.Report:
     try:
-        return canary.sing(model, context, threads=spec.n_threads)
+        # With one thread: the machine may be busy, and nobody watches yet (`watch`).
+        return canary.sing(model, context, threads=1)
     except (canary.CanaryError, LibraryError) as error:
         raise NoServiceError("canary_failed", f"The model loads, but does not compute: {error}.") from error
 

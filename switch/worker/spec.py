@@ -35,7 +35,7 @@ class WorkerSpec:
     how many sequences run at once; `kv_tokens` the size of the memory they share (0: `n_ctx * n_seq_max`).
     `n_batch` is the most tokens of one step, `n_chunk` the most prompt tokens of a step in which somebody
     waits for the next token of an answer: it bounds how long a new prompt may hold up running answers.
-    `n_threads` decode one token of one sequence, `n_threads_batch` everything larger.
+    At most `n_threads` decode one token of one sequence, at most `n_threads_batch` everything larger.
     """
 
     model_path: str
@@ -108,9 +108,10 @@ def _checked(members: dict[str, Any]) -> dict[str, Any]:
 def worker_environment(base: Mapping[str, str]) -> dict[str, str]:
     """The environment to start a worker with: `base` and what must be set before its first instruction.
 
-    OpenMP's threads spin at each barrier by default, hundreds of times a token. On an idle machine that is faster
-    (two cores, SmolLM2: 108 tokens a second with two spinning threads, 75 with one, 56 with two that sleep); beside
-    any other busy program it is a cliff (6.7 with two spinning, 72 with one). So they sleep, one decodes and all read
-    prompts.
+    OpenMP's threads spin at each barrier, here for about 3 ms (libgomp's own default; clang's libomp spins for 200), then
+    sleep. On an idle machine that is fastest (two cores, SmolLM2: 108 tokens a second with two spinning threads, 75
+    with one, 24 to 56 with two that sleep at once); beside any other busy program it is a cliff, which
+    `watch` keeps the engine away from.
     """
-    return {**base, "OMP_WAIT_POLICY": "passive", "MALLOC_ARENA_MAX": "2"}
+    kept = {name: value for name, value in base.items() if name != "OMP_WAIT_POLICY"}
+    return {**kept, "GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "3", "MALLOC_ARENA_MAX": "2"}

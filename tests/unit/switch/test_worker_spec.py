@@ -46,3 +46,9 @@ def test_what_is_no_spec_is_said_so(line: str | bytes) -> None:
 
 def test_the_environment_is_added_to_not_replaced() -> None:
     assert worker_environment({"HOME": "h"}).items() >= {"HOME": "h"}.items()
+
+
+def test_threads_never_spin_for_minutes_whatever_the_host_prefers() -> None:
+    told = worker_environment({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "INFINITE"})
+    assert "OMP_WAIT_POLICY" not in told
+    assert told["GOMP_SPINCOUNT"].isdigit()
