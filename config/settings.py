@@ -88,9 +88,13 @@ class SwitchSettings(BaseSettings):
         default=256, description="Tokens in one decode call; a dropped client frees the CPU within one of these."
     )
     decode_threads: int | None = Field(
-        default=None, ge=1, description="Threads that generate; unset: measured per machine."
+        default=None,
+        ge=1,
+        description="Threads that generate, at most; unset: one a core, fewer while others need cores.",
     )
-    prompt_threads: int | None = Field(default=None, ge=1, description="Threads that read prompts; unset: all cores.")
+    prompt_threads: int | None = Field(
+        default=None, ge=1, description="Threads that read prompts, at most; unset: one a core."
+    )
     load_timeout_sec: Seconds = Field(default=120, description="How long loading one model may take.")
     cooldown_sec: Seconds = Field(default=30, description="How long a model that failed to load is left alone.")
     max_waiting: Count = Field(default=256, description="Requests that may wait for one model before 429.")
@@ -119,7 +123,8 @@ class HermesSettings(BaseSettings):
         default=20, description="How long looking at a model before its download may take, in all."
     )
     look_max_mb: Count = Field(
-        default=64, description="How much of a file is read at most to find its header, MiB; larger headers are refused."
+        default=64,
+        description="How much of a file is read at most to find its header, MiB; larger headers are refused.",
     )
     catalogue_file: Path | None = Field(
         default=None, description="A catalogue of your own beside the built-in one (JSON, same form); read on change."
