@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from config.errors import VX11Error
+from switch.worker.chances import Chance
 from switch.worker.sequence import Finish
 
 
@@ -36,20 +37,31 @@ class Output(NamedTuple):
     outlet: Outlet
     text: str
     end: End | VX11Error | None
+    chances: tuple[Chance, ...] = ()
+
+
+class Part(NamedTuple):
+    """What a reader takes at once: text, the chances of its tokens where they were asked for, and the end."""
+
+    text: str
+    end: End | None
+    chances: tuple[Chance, ...] = ()
 
 
 class Outlet:
     """The event loop's end of one request. Not thread-safe: touched on the loop only."""
 
-    __slots__ = ("_end", "_texts", "_waiter")
+    __slots__ = ("_chances", "_end", "_texts", "_waiter")
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._chances: list[Chance] = []
         self._end: End | VX11Error | GoneError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def push(self, text: str, end: End | VX11Error | GoneError | None) -> None:
+    def push(self, text: str, end: End | VX11Error | GoneError | None, chances: Iterable[Chance] = ()) -> None:
         """Add what one step gave and wake the reader."""
+        self._chances += chances
         if text:
             self._texts.append(text)
         if end is not None:
@@ -57,21 +69,22 @@ class Outlet:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def take(self) -> tuple[str, End | None]:
+    async def take(self) -> Part:
         """All text since the last call, at least some or the end; raises the error that closed the request."""
         while not self._texts and self._end is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        text = "".join(self._texts)
+        text, chances = "".join(self._texts), tuple(self._chances)
         self._texts.clear()
+        self._chances.clear()
         if isinstance(self._end, End | None):
-            return text, self._end
+            return Part(text, self._end, chances)
         if text:
-            return text, None
+            return Part(text, None, chances)
         raise self._end
 
 
 def distribute(outputs: Iterable[Output]) -> None:
     """Hand the outputs of one step to their outlets; runs on the event loop."""
-    for outlet, text, end in outputs:
-        outlet.push(text, end)
+    for outlet, text, end, chances in outputs:
+        outlet.push(text, end, chances)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from switch.worker.chances import Chance, Chances
 from switch.worker.sampling import Sampling
 from switch.worker.text import TextStream
 
@@ -14,19 +15,22 @@ class Finish(Enum):
 
     STOP = "stop"
     LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a request asks of the engine: the prompt as tokens, and how to go on from it.
 
-    `max_tokens` bounds the answer; None means as far as the context goes.
+    `max_tokens` bounds the answer; None means as far as the context goes. `logprobs` is None, or of how many
+    likeliest tokens to tell the probability beside the drawn one's.
     """
 
     prompt: list[int]
     sampling: Sampling
     stops: tuple[str, ...] = ()
     max_tokens: int | None = None
+    logprobs: int | None = None
 
     def most_tokens(self, n_ctx: int) -> int:
         """The most tokens, prompt and answer, that this job can come to hold."""
@@ -40,7 +44,7 @@ class Sequence:
     the tokens are here to be evaluated again.
     """
 
-    __slots__ = ("_limit", "arrival", "finish", "n_past", "n_prompt", "seq_id", "text", "tokens")
+    __slots__ = ("_chances", "_limit", "_shown", "arrival", "finish", "n_past", "n_prompt", "seq_id", "text", "tokens")
 
     def __init__(self, job: Job, *, seq_id: int, arrival: int, n_ctx: int) -> None:
         self.seq_id = seq_id
@@ -51,6 +55,8 @@ class Sequence:
         self.text = TextStream(job.stops)
         self.finish: Finish | None = None
         self._limit = job.most_tokens(n_ctx)
+        self._chances = Chances()
+        self._shown = 0
 
     @property
     def pending(self) -> int:
@@ -62,12 +68,24 @@ class Sequence:
         """Tokens drawn so far, the one that ends the answer included, as llama.cpp's server counts."""
         return len(self.tokens) - self.n_prompt
 
-    def accept(self, token: int, piece: bytes, *, ends: bool) -> str:
+    def accept(self, token: int, piece: bytes, *, ends: bool, chance: Chance | None = None) -> str:
         """Take the token that was drawn; return the text that may be shown now.
 
         `ends` says that the token means the end of the answer. Sets `finish` when the answer is over.
         """
         self.tokens.append(token)
+        begin = self._shown + self.text.held
+        shown = self._text_of(piece, ends=ends)
+        self._shown += len(shown)
+        if chance is not None:
+            self._chances.add(chance, begin, max(begin, self._shown + self.text.held))
+        return shown
+
+    def told(self) -> tuple[Chance, ...]:
+        """The chances of the tokens whose text was shown since the last call."""
+        return self._chances.told(self._shown, over=self.finish is not None)
+
+    def _text_of(self, piece: bytes, *, ends: bool) -> str:
         if ends:
             self.finish = Finish.STOP
             return self.text.rest()

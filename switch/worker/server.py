@@ -194,14 +194,14 @@ async def _until_gone(receive: Receive) -> None:
 
 async def _stream(events: answers.Events, outlet: Outlet, wish: openai.Wish, send: Send) -> None:
     """Send the answer as it comes. What one step gave goes out in one write."""
-    text, end = await outlet.take()
+    text, end, _ = await outlet.take()
     await send({"type": "http.response.start", "status": 200, "headers": _STREAM})
     opening = events.opening()
     try:
         while end is None:
             await _send_part(send, opening + events.text(text))
             opening = b""
-            text, end = await outlet.take()
+            text, end, _ = await outlet.take()
         last = events.text(text) if text else b""
         await _send_part(send, opening + last + events.closing(end, include_usage=wish.include_usage), more=False)
     except VX11Error as error:
@@ -213,7 +213,7 @@ async def _gather(heading: answers.Heading, outlet: Outlet, send: Send) -> None:
     texts: list[str] = []
     end = None
     while end is None:
-        text, end = await outlet.take()
+        text, end, _ = await outlet.take()
         texts.append(text)
     await _send_whole(send, answers.whole(heading, "".join(texts), end))
 

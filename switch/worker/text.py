@@ -37,6 +37,11 @@ class StopMatcher:
         self._held = buffer[len(buffer) - keep :]
         return buffer[: len(buffer) - keep], False
 
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
+
     def rest(self) -> str:
         """What was held back, now that nothing follows."""
         held, self._held = self._held, ""
@@ -73,6 +78,11 @@ class TextStream:
         """Take the bytes of one token; return what may be shown now and whether a stop string was completed."""
         text = self._decode(piece)
         return (text, False) if self._stops is None else self._stops.feed(text)
+
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return 0 if self._stops is None else self._stops.held
 
     def rest(self) -> str:
         """What was held back for a stop string that did not come. Half a character at the end is no text: it goes."""

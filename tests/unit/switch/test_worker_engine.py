@@ -46,7 +46,7 @@ class Answers:
 
     def deliver(self, outputs: list[Output]) -> None:
         with self._changed:
-            for outlet, text, end in outputs:
+            for outlet, text, end, _chances in outputs:
                 self._texts[outlet] = self._texts.get(outlet, "") + text
                 if end is not None:
                     assert outlet not in self._ends, "an answer ends once"
