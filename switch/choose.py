@@ -24,6 +24,7 @@ class ModelFile:
     max_context: int
     created: int
     kv_values_per_token: int | None
+    task_type: str = "chat"
 
 
 def asked(body: bytes) -> dict[str, Any]:

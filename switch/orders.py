@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 from config.auth import Caller
@@ -32,6 +33,13 @@ class Order:
     prompt_tokens_guess: int
     max_tokens: int | None
     n: int
+
+    def for_model(self, model: str) -> Order:
+        """The same order with `model` named in its body."""
+        if self.request.get("model") == model:
+            return self if self.model == model else replace(self, model=model)
+        request = {**self.request, "model": model}
+        return replace(self, model=model, request=request, body=json.dumps(request).encode())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,21 @@
-"""All SQL of Switch: it reads hermes' registry and writes what was asked of which model."""
+"""All SQL of Switch: it reads hermes' registry, and keeps what was asked, who answered and what it cost."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from config.db_schema import LocalModelV2, ModelUsageStat, RoutingEvent
+from config.db_schema import CliProvider, FluzoSignal, LocalModelV2, ProviderStat, SwitchQueueV2
+from config.db_schema.base import Base
+from config.paging import Position
 from switch.choose import ModelFile
+from switch.programs import ProgramRow
+from switch.rows import Bill
+
+_UNFINISHED = ("QUEUED", "RUNNING")
 
 
 def enabled_models(session: Session) -> dict[str, ModelFile]:
@@ -25,10 +34,113 @@ def _model_file(row: LocalModelV2) -> ModelFile:
         max_context=row.max_context,
         created=int(row.created_at.timestamp()),
         kv_values_per_token=row.meta_info.get("kv_values_per_token"),
+        task_type=row.task_type,
     )
 
 
-def add_use(session: Session, choice: RoutingEvent, use: ModelUsageStat) -> None:
+def ready_programs(session: Session) -> list[ProgramRow]:
+    """Every command-line program that may be asked, by name."""
+    may_be_asked = CliProvider.enabled.is_(True), CliProvider.state == "ready", CliProvider.path.is_not(None)
+    rows = session.scalars(select(CliProvider).where(*may_be_asked).order_by(CliProvider.name))
+    return [
+        ProgramRow(
+            name=row.name,
+            path=row.path or "",
+            argv=tuple(row.argv),
+            model_argv=tuple(row.model_argv),
+            environment=tuple(row.environment),
+            task_types=frozenset(row.task_types),
+            models=tuple(row.models),
+        )
+        for row in rows
+    ]
+
+
+def add(session: Session, rows: Iterable[Base], bills: Iterable[Bill]) -> None:
+    """Keep rows of finished requests, and add what they cost to their providers' days."""
+    session.add_all(rows)
+    for bill in bills:
+        _add_bill(session, bill)
+
+
+def _add_bill(session: Session, bill: Bill) -> None:
+    that_day = ProviderStat.provider == bill.provider, ProviderStat.day == bill.day
+    row = session.scalar(select(ProviderStat).where(*that_day))
+    if row is None:
+        row = ProviderStat(
+            provider=bill.provider,
+            day=bill.day,
+            requests=0,
+            failures=0,
+            prompt_tokens=0,
+            completion_tokens=0,
+            unknown_usage=0,
+            cost=0.0,
+            latency_ms=0.0,
+            updated_at=bill.at,
+        )
+        session.add(row)
+        session.flush()
+    row.requests += 1
+    row.failures += bill.failed
+    row.prompt_tokens += bill.prompt_tokens or 0
+    row.completion_tokens += bill.completion_tokens or 0
+    row.unknown_usage += bill.completion_tokens is None
+    row.cost += bill.cost or 0.0
+    row.latency_ms += bill.latency_ms
+    row.updated_at = bill.at
+
+
+def costs_of_month(session: Session, month: str) -> dict[str, dict[str, float]]:
+    """What each provider cost on each day of `month` (`YYYY-MM`)."""
+    costs: dict[str, dict[str, float]] = {}
+    for row in session.scalars(select(ProviderStat).where(ProviderStat.day.startswith(f"{month}-"))):
+        costs.setdefault(row.provider, {})[row.day] = row.cost
+    return costs
+
+
+def add_one(session: Session, row: Base) -> None:
+    """Keep one row."""
+    session.add(row)
+
+
+def task(session: Session, task_id: str) -> SwitchQueueV2 | None:
+    """The task of this id."""
+    row = session.get(SwitchQueueV2, task_id)
+    return row if row is not None and row.kind == "task" else None
+
+
+def unfinished_tasks(session: Session) -> list[SwitchQueueV2]:
+    """Tasks that wait, or were under way when Switch ended; the most urgent and oldest first."""
+    waiting = select(SwitchQueueV2).where(SwitchQueueV2.kind == "task", SwitchQueueV2.state.in_(_UNFINISHED))
+    return list(session.scalars(waiting.order_by(SwitchQueueV2.priority, SwitchQueueV2.enqueued_at)))
+
+
+def count_unfinished_tasks(session: Session, user: str) -> int:
+    """How many tasks of one user wait or run."""
+    mine = SwitchQueueV2.user == user, SwitchQueueV2.kind == "task", SwitchQueueV2.state.in_(_UNFINISHED)
+    return len(list(session.scalars(select(SwitchQueueV2.id).where(*mine))))
+
+
+def change_task(session: Session, task_id: str, values: dict[str, Any]) -> None:
+    """Note how a task goes on."""
+    session.execute(update(SwitchQueueV2).where(SwitchQueueV2.id == task_id).values(**values))
+
+
+def signals_page(session: Session, limit: int, after: Position | None) -> list[FluzoSignal]:
+    """Up to `limit` + 1 kept signals, newest first, after a position."""
+    rows = select(FluzoSignal).order_by(FluzoSignal.at.desc(), FluzoSignal.id.desc())
+    if after is not None:
+        rows = rows.where(_before(after))
+    return list(session.scalars(rows.limit(limit + 1)))
+
+
+def _before(after: Position) -> Any:
+    moment, row_id = after
+    number = int(row_id) if row_id.isdigit() else 0
+    return (FluzoSignal.at < moment) | ((FluzoSignal.at == moment) & (FluzoSignal.id < number))
+
+
+def add_use(session: Session, choice: Base, use: Base) -> None:
     """Keep the trace of one finished request: what was chosen and what it cost."""
-    session.add(choice)
-    session.add(use)
+    session.add_all((choice, use))

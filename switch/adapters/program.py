@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from config import deadline
 from config.clock import Clock
 from config.db_schema import new_id
@@ -13,28 +11,11 @@ from config.streaming import Head
 from switch.adapters.provider import Items
 from switch.chat_answer import beyond_programs, events, plain, prompt_text, whole
 from switch.orders import Asker, Order
+from switch.programs import ProgramRow
 
 _OUTPUT_LIMIT = 4 * 2**20
 _JSON = Head(200, ((b"content-type", b"application/json"),))
 _EVENTS = Head(200, ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")))
-
-
-@dataclass(frozen=True, slots=True)
-class ProgramRow:
-    """An enabled, ready row of `cli_providers`. Without `models` it has one, called as itself."""
-
-    name: str
-    path: str
-    argv: tuple[str, ...]
-    model_argv: tuple[str, ...]
-    environment: tuple[str, ...]
-    task_types: frozenset[str]
-    models: tuple[str, ...]
-
-    @property
-    def offered(self) -> tuple[str, ...]:
-        """The names under which it can be asked."""
-        return self.models or (self.name,)
 
 
 class Program:
