@@ -175,7 +175,8 @@ def _repository(entry: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII):
         return None
     tags = entry.get("tags")
-    licences = [tag[8:] for tag in tags if isinstance(tag, str) and tag.startswith("license:")] if tags else []
+    listed = tags if isinstance(tags, list) else []
+    licences = [tag[8:] for tag in listed if isinstance(tag, str) and tag.startswith("license:")]
     downloads = entry.get("downloads")
     return {
         "repo": name,

@@ -57,7 +57,7 @@ class FileServer:
         """Answer one request a connection."""
         try:
             path, headers = await _request(reader)
-            served = self.files.get(path)
+            served = self.files.get(path) or self.files.get(path.partition("?")[0])
             if served is None:
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             elif served.status == 200 and (piece := _PIECE.fullmatch(headers.get("range", ""))):

@@ -318,3 +318,13 @@ async def _held(hermes: Hermes, server: FileServer, served: Served) -> dict[str,
     await served.held.wait()
     await eventually(lambda: hermes.job(job["job_id"]), lambda seen: seen["bytes_done"] > 0)
     return job
+
+
+async def test_a_file_that_changes_between_look_and_download_is_looked_at_again(tmp_path: Path) -> None:
+    other = gguf_bytes(elements=100_000, salt=7)
+    async with file_server() as server, hermes_in(tmp_path) as hermes:
+        served = Served(MODEL, after_look=(other, '"two"'))
+        job = await hermes.pulled(source=server.put(PATH, served))
+        assert job["state"] == "DONE", job
+        assert (len(served.looks), len(served.requests)) == (2, 2)
+        assert (hermes.models / "tiny.gguf").read_bytes() == other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import BadPeer, Forbidden, NotFound, Unavailable
-from hermes.http_ranges import Answered, Origin, read_answer, request_headers
+from hermes.http_ranges import Answered, Origin, read_answer, read_piece, refusal, request_headers
 
 STRONG = Origin(etag='"a"', last_modified="Sat, 21 Nov 2026 12:00:00 GMT")
 
@@ -66,3 +66,37 @@ def test_a_server_says_when_to_ask_again() -> None:
     with pytest.raises(Unavailable) as caught:
         read_answer(503, {"retry-after": "7"}, 0)
     assert caught.value.retry_after_sec == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "first", "total"),
+    [
+        (206, {"content-range": "bytes 10-19/100"}, 10, 100),
+        (206, {"content-range": "bytes 10-19/*"}, 10, None),
+        (200, {"content-length": "100"}, 0, 100),
+        (200, {}, 0, None),
+        (416, {"content-range": "bytes */8"}, 10, 8),
+    ],
+)
+def test_where_a_piece_begins(status: int, headers: dict[str, str], first: int, total: int | None) -> None:
+    begins, origin = read_piece(status, headers, 10)
+    assert (begins, origin.total) == (first, total)
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-range": "bytes 0-9/100"}, {"content-range": "x"}])
+def test_another_piece_than_asked_for_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(BadPeer):
+        read_piece(206, headers, 10)
+
+
+def test_what_certainly_is_another_file() -> None:
+    assert Origin('"a"', None, 5).is_other_than(Origin('"b"', None, 5))
+    assert Origin('"a"', None, 5).is_other_than(Origin('"a"', None, 6))
+    assert not Origin('W/"a"', "x", 5).is_other_than(Origin('"a"', "y", None))
+    assert Origin(None, "x", None).is_other_than(Origin('"a"', "y", None))
+    assert not Origin().is_other_than(STRONG)
+
+
+def test_the_hub_says_401_for_what_is_not_there() -> None:
+    assert isinstance(refusal(401, {"x-error-code": "RepoNotFound"}), NotFound)
+    assert isinstance(refusal(401, {"x-error-code": "GatedRepo"}), Forbidden)
