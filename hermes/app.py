@@ -14,11 +14,13 @@ from hermes.adapters.fetcher import Fetcher
 from hermes.adapters.https import WebFetcher
 from hermes.adapters.local import LocalFetcher
 from hermes.adapters.lookout import Lookout
+from hermes.adapters.own_file import OwnFile
 from hermes.adapters.pypi import PypiFetcher
 from hermes.adapters.shelf import Shelf
 from hermes.adapters.web import Web
-from hermes.catalogue import Catalogue, load_catalogue
+from hermes.catalogue import Catalogue, load_catalogue, parse_catalogue
 from hermes.flows.arrival import Arrival
+from hermes.flows.catalogues import Catalogues
 from hermes.flows.desk import Desk
 from hermes.flows.plans import Plans
 from hermes.flows.pulls import Pulls
@@ -30,6 +32,7 @@ from hermes.sources import FileSource, PypiSource, WebSource
 
 Pause = Callable[[float], Awaitable[None]]
 _ABSORB_EVERY_SEC = 30.0
+_LOOK_EVERY_SEC = 2.0  # at the user's own files
 
 
 def hub_of(house: House) -> Hub:
@@ -61,7 +64,10 @@ def create(
     """
     settings, hermes = house.settings, house.settings.hermes
     shelf = Shelf(settings.models_path, hermes.free_space_mb)
-    desk = Desk(house, shelf, catalogue or load_catalogue())
+    catalogues = Catalogues(
+        catalogue or load_catalogue(), OwnFile(hermes.catalogue_file, parse_catalogue, Catalogue([]))
+    )
+    desk = Desk(house, shelf, catalogues)
     hub = hub_of(house)
     web = Web(house.clients.web, hub.headers_for)
     lookout = Lookout(web, hub, timeout_sec=hermes.look_timeout_sec, max_mb=hermes.look_max_mb, pause=pause)
@@ -76,9 +82,19 @@ def create(
         shelf.prepare()
         yield
 
+    async def own_files() -> None:
+        await catalogues.refresh(house.db, house.journal)
+
     usage = every(_ABSORB_EVERY_SEC, registry.absorb_usage, name="absorb usage")
     app = create_app(
-        house, [router], run=[shelf_is_there, pulls.running, usage], checks={"downloads": lambda: pulls.live_count}
+        house,
+        [router],
+        run=[shelf_is_there, every(_LOOK_EVERY_SEC * tick_sec, own_files, name="own files"), pulls.running, usage],
+        checks={
+            "downloads": lambda: pulls.live_count,
+            "catalogue": lambda: catalogues.problem is None,
+            "catalogue_problem": lambda: catalogues.problem,
+        },
     )
     app.state.flows = Flows(house, pulls, plans, registry, scans)
     return app

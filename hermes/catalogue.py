@@ -1,4 +1,7 @@
-"""The models hermes knows how to get: `catalogue.json`, read once and checked."""
+"""The models hermes knows how to get: `catalogue.json`, read once and checked, and entries of the user's own.
+
+A file of one's own has the same form; of an entry only `name` and `source` must be there.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,25 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from config.contracts.models import CatalogueModel
-from config.errors import UnknownModel
+from config.errors import UnknownModel, VX11Error
 from hermes.sources import parse_source
 
 OVER_2GB: Final = 2_000_000_000
+MAX_ENTRIES: Final = 1000
+_UNSAID: Final[Mapping[str, Any]] = {
+    "summary": "",
+    "task_type": "chat",
+    "sha256": None,
+    "size_bytes": None,
+    "download_bytes": None,
+    "max_context": None,
+    "parameters": "unknown",
+    "quantisation": "unknown",
+    "licence": "unknown",
+    "licence_url": "",
+    "tags": [],
+    "starter": False,
+}
 _FILE = Path(__file__).with_name("catalogue.json")
 
 
@@ -37,6 +55,10 @@ class Catalogue:
                 hint="GET /hermes/catalog lists them; or give a `source`.",
             ) from None
 
+    def with_own(self, own: Catalogue) -> Catalogue:
+        """This catalogue and another's entries; of two with one name the other's counts."""
+        return Catalogue([*{**self.entries, **own.entries}.values()])
+
     def of_file(self, sha256: str) -> CatalogueModel | None:
         """The entry whose file has this hash, so that a file found on disk gets its proper name."""
         return self._by_sha256.get(sha256)
@@ -49,9 +71,25 @@ class Catalogue:
 @cache
 def load_catalogue(path: Path = _FILE) -> Catalogue:
     """The catalogue in `path`; ValueError where it is not as it should be, sources included."""
-    return Catalogue([_entry(raw) for raw in json.loads(path.read_text(encoding="utf-8"))["models"]])
+    return parse_catalogue(path.read_text(encoding="utf-8"))
+
+
+def parse_catalogue(text: str) -> Catalogue:
+    """The catalogue that a file's text holds; ValueError, saying what is wrong."""
+    content = json.loads(text)
+    entries = content.get("models") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError('the file must be an object with a list of objects under "models"')
+    if len(entries) > MAX_ENTRIES:
+        raise ValueError(f"the file lists {len(entries)} models; at most {MAX_ENTRIES} are read")
+    try:
+        return Catalogue([_entry(raw) for raw in entries])
+    except VX11Error as error:
+        raise ValueError(error.detail) from error
 
 
 def _entry(raw: dict[str, Any]) -> CatalogueModel:
-    large = (raw["size_bytes"] or 0) > OVER_2GB
-    return CatalogueModel.model_validate({"over_2gb": large, **raw})
+    size = raw.get("size_bytes")
+    large = isinstance(size, int) and size > OVER_2GB
+    name = raw.get("name")
+    return CatalogueModel.model_validate({**_UNSAID, "title": name, "over_2gb": large, **raw})

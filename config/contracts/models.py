@@ -52,13 +52,17 @@ class ModelPull(Request):
 
 
 class ModelRegister(Request):
-    """Register a file that already lies in the models folder; `path` is relative to that folder."""
+    """Register a file that already lies in the models folder; `path` is relative to that folder.
+
+    `replace`: where another model has this name, it becomes this file, and the old one is deleted.
+    """
 
     path: Annotated[str, Field(min_length=1, max_length=1024)]
     name: ModelName | None = None
     sha256: Sha256 | None = None
     task_type: TaskType | None = None
     tags: Tags = Field(default_factory=list)
+    replace: bool = False
 
 
 class ModelPatch(Request):

@@ -20,6 +20,7 @@ from hermes import store
 from hermes.adapters.shelf import Shelf
 from hermes.catalogue import Catalogue
 from hermes.fits import Machine
+from hermes.flows.catalogues import Catalogues
 from hermes.rows import Registration, new_model, refresh_model
 
 
@@ -29,8 +30,13 @@ class Desk:
 
     house: House
     shelf: Shelf
-    catalogue: Catalogue
+    catalogues: Catalogues
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue as it is now."""
+        return self.catalogues.current
 
     @property
     def machine(self) -> Machine:
@@ -55,14 +61,22 @@ class Desk:
         return row
 
     def put(self, session: Session, name: str, registration: Registration) -> LocalModelV2:
-        """Register a verified file under a name, or bring that name's row in line with it; tells of it."""
+        """Register a verified file under a name, or bring that name's row in line with it; tells of it.
+
+        Whoever has the model loaded learns by `model.changed` and the hash before that its file is another one.
+        """
         row = store.model_named(session, name)
         if row is None:
             row = new_model(name, registration, self.now)
             session.add(row)
+            self.tell(session, "model.registered", row)
+            return row
+        before = row.sha256
+        refresh_model(row, registration, self.now)
+        if before == row.sha256:
+            self.tell(session, "model.registered", row)
         else:
-            refresh_model(row, registration, self.now)
-        self.tell(session, "model.registered", row)
+            self.tell(session, "model.changed", row, changes={"file": "replaced"}, before_sha256=before)
         return row
 
     def tell(self, session: Session, type: str, row: LocalModelV2, *, severity: Severity = "info", **more: Any) -> None:

@@ -76,7 +76,9 @@ class Registry:
             except BadModelFile as error:
                 raise await self.put_aside(found, error) from error
             async with self._desk.moving:
-                row = await self._house.db.writing(self._register, caller, request, registration)
+                row, orphan = await self._house.db.writing(self._register, caller, request, registration)
+                if orphan is not None:
+                    self._shelf.remove(orphan)
         return model_on_wire(row)
 
     async def patch(self, caller: Caller, name: str, change: ModelPatch) -> LocalModel:
@@ -147,16 +149,23 @@ class Registry:
 
     def _register(
         self, session: Session, caller: Caller, request: ModelRegister, registration: Registration
-    ) -> LocalModelV2:
+    ) -> tuple[LocalModelV2, str | None]:
+        """The row, and the path of a file that it leaves to nobody."""
         name = request.name or proper_name(self._desk, registration)
         here = store.model_named(session, name)
-        if here is not None and here.sha256 != registration.sha256:
-            raise Conflict(f"There is another model called {name!r} here.", hint="Register it under another name.")
+        before = None if here is None else here.path
+        if here is not None and here.sha256 != registration.sha256 and not request.replace:
+            raise Conflict(
+                f"There is another model called {name!r} here.",
+                hint="Register it under another name, or send replace: true.",
+            )
         row = self._desk.put(session, name, registration)
         row.tags = request.tags or row.tags
         row.task_type = request.task_type or row.task_type
         self._desk.note(session, caller, "model.register", name, {"path": row.path, "sha256": row.sha256})
-        return row
+        session.flush()
+        left = before is not None and before != row.path and store.model_at(session, before) is None
+        return row, before if left else None
 
     def _patch(self, session: Session, caller: Caller, name: str, change: ModelPatch) -> LocalModelV2:
         row = self._desk.model(session, name)

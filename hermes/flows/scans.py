@@ -95,6 +95,7 @@ class Scans:
             registration = await asyncio.to_thread(read_registration, self._desk, found)
         except BadModelFile as error:
             aside = await self._registry.put_aside(found, error)
+            await self._db.writing(self._mark_damaged, [row.name for row in rows], error.detail)
             reason = error.detail
             findings.quarantined.append(ScanFinding(path=found.path, name=aside.extra["quarantined"], reason=reason))
             return
@@ -155,6 +156,15 @@ class Scans:
             if row.compatibility != "missing":
                 row.compatibility, row.updated_at = "missing", self._desk.now
                 self._desk.tell(session, "model.missing", row, severity="warning")
+
+    def _mark_damaged(self, session: Session, names: list[str], reason: str) -> None:
+        """A registered file is no model any more (truncated, overwritten) and was put aside: who has it loaded must
+        know."""
+        for row in (store.model_named(session, name) for name in names):
+            if row is not None and row.compatibility != "missing":
+                row.compatibility, row.updated_at = "missing", self._desk.now
+                changes = {"file": "damaged", "compatibility": "missing"}
+                self._desk.tell(session, "model.changed", row, severity="error", changes=changes, reason=reason[:512])
 
     async def _remove_leftovers(self) -> int:
         """Discard trays that no live job uses and nothing has touched for days."""

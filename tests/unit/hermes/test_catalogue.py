@@ -9,7 +9,7 @@ import pytest
 
 from config.contracts.models import ModelPull
 from config.errors import UnknownModel
-from hermes.catalogue import OVER_2GB, load_catalogue
+from hermes.catalogue import OVER_2GB, load_catalogue, parse_catalogue
 from hermes.orders import order_for
 
 CATALOGUE = load_catalogue()
@@ -62,3 +62,33 @@ def test_a_name_twice_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"models": [entry, entry]}))
     with pytest.raises(ValueError, match="twice"):
         load_catalogue(path)
+
+
+def test_of_an_own_entry_name_and_source_suffice() -> None:
+    own = parse_catalogue('{"models": [{"name": "mine", "source": "hf:ana/tiny:Q4_K_M", "size_bytes": 3000000000}]}')
+    assert (own.named("mine").title, own.named("mine").over_2gb) == ("mine", True)
+    assert own.of_source("hf:ana/tiny:Q4_K_M") == own.named("mine")
+
+
+def test_an_own_entry_outranks_the_built_in_one() -> None:
+    own = parse_catalogue('{"models": [{"name": "gemma-3-270m", "source": "https://h/m.gguf"}]}')
+    both = CATALOGUE.with_own(own)
+    assert both.named("gemma-3-270m").source == "https://h/m.gguf"
+    assert len(both.entries) == len(CATALOGUE.entries)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"models": [7]}',
+        '{"models": [{}]}',
+        '{"models": [{"name": "x", "source": "gopher:x"}]}',
+        '{"models": [{"name": "../x", "source": "hf:a/b:Q4_0"}]}',
+        '{"models": [{"name": "x", "source": "hf:a/b:Q4_0", "size_bytes": "many"}]}',
+    ],
+)
+def test_a_catalogue_that_is_none_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_catalogue(text)
