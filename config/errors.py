@@ -30,6 +30,7 @@ meaning over any number of hops.
     │   ├── ModelFailed 503 model_failed                a model did not load, or its worker died
     │   └── BreakerOpen 503 breaker_open
     ├── PeerTimeout 504 peer_timeout
+    │   └── DeadlineExceeded 504 deadline_exceeded      the wait there is would be longer, or was
     └── DiskFull 507 disk_full
 """
 
@@ -176,6 +177,10 @@ class BreakerOpen(Unavailable, status=503, code="breaker_open", title="Circuit b
 
 class PeerTimeout(VX11Error, status=504, code="peer_timeout", title="Peer timed out"):
     """A peer did not answer before the deadline."""
+
+
+class DeadlineExceeded(PeerTimeout, status=504, code="deadline_exceeded", title="Deadline exceeded"):
+    """The request's deadline passed while it waited, or will; nothing was computed for it."""
 
 
 class DiskFull(VX11Error, status=507, code="disk_full", title="Disk full"):
