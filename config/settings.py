@@ -98,6 +98,13 @@ class SwitchSettings(BaseSettings):
     load_timeout_sec: Seconds = Field(default=120, description="How long loading one model may take.")
     cooldown_sec: Seconds = Field(default=30, description="How long a model that failed to load is left alone.")
     max_waiting: Count = Field(default=256, description="Requests that may wait for one model before 429.")
+    providers_file: Path | None = Field(
+        default=None,
+        description="Where providers by URL are declared (TOML, mode 0600 for keys); unset: data/providers.toml.",
+    )
+    program_timeout_sec: Seconds = Field(default=120, description="How long a command-line program may take to answer.")
+    fluzo_sec: Seconds = Field(default=2, description="Seconds between two looks at the machine's signals.")
+    parallel_tasks: Count = Field(default=2, description="Tasks of /switch/task that are answered at once.")
 
 
 class HermesSettings(BaseSettings):

@@ -9,23 +9,32 @@ from fastapi import FastAPI
 
 from config.app import House, create_app, every
 from config.memory import available_mb
+from switch.adapters.sensors import Sensors
 from switch.adapters.worker import Program
+from switch.flows.chats import Chats
 from switch.flows.completions import Completions
+from switch.flows.engines import Engines
+from switch.flows.ledger import Ledger
+from switch.flows.locals import Locals
 from switch.flows.models import Models
+from switch.flows.providers import Providers
 from switch.flows.registry import Registry
+from switch.flows.tasks import Tasks
+from switch.flows.weather import Weather
 from switch.lifecycle import Limits, Stage
 from switch.pool import Pool
-from switch.routes import models, openai
+from switch.routes import chats, engines, models, openai, weather
 from switch.routes.rights import Flows
 
 _BUDGET_SHARE = 0.6
 _TICK_SEC = 1.0
 
 
-def create(house: House, *, worker: Program | None = None) -> FastAPI:
-    """The Switch app on the foundation `house`. `worker` is what serves a model: the seam of tests."""
+def create(house: House, *, worker: Program | None = None, sensors: Sensors | None = None) -> FastAPI:
+    """The Switch app on the foundation `house`. `worker` (what serves a model) and `sensors` are the seams of tests."""
     pool = Pool(house, _limits(house), program=worker)
     registry = Registry(house)
+    flows = _flows(house, pool, registry, sensors or Sensors())
 
     @contextlib.asynccontextmanager
     async def workers() -> AsyncIterator[None]:
@@ -36,12 +45,38 @@ def create(house: House, *, worker: Program | None = None) -> FastAPI:
 
     app = create_app(
         house,
-        [openai.router, models.router],
-        run=[workers, every(_TICK_SEC, pool.tick, name="models go to sleep")],
+        [openai.router, chats.router, engines.router, models.router, weather.router],
+        run=[
+            flows.ledger.running,
+            workers,
+            every(_TICK_SEC, pool.tick, name="models go to sleep"),
+            every(house.settings.switch.fluzo_sec, flows.weather.look, name="signals of the machine"),
+            flows.providers.running,
+            flows.tasks.running,
+        ],
         checks={"models_loaded": lambda: sum(model.stage is Stage.READY for model in pool.models())},
     )
-    app.state.flows = Flows(Completions(house, pool, registry), Models(house, pool, registry))
+    app.state.flows = flows
     return app
+
+
+def _flows(house: House, pool: Pool, registry: Registry, sensors: Sensors) -> Flows:
+    ledger = Ledger(house)
+    sky = Weather(house, sensors, ledger)
+    providers = Providers(house, Locals(pool, registry))
+    completions = Completions(house, providers, sky, ledger)
+    prompts = Chats(house, completions)
+    return Flows(
+        house=house,
+        ledger=ledger,
+        providers=providers,
+        completions=completions,
+        models=Models(house, pool, registry),
+        chats=prompts,
+        tasks=Tasks(house, prompts),
+        engines=Engines(house, providers, sky, ledger),
+        weather=sky,
+    )
 
 
 def _limits(house: House) -> Limits:

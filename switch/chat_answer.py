@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from config.errors import BadPeer, Invalid
+from config.problems.incoming import error_from_answer
+from switch.event_stream import EventSplitter, content_of, is_comment, is_done
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\r(?=\n)")  # ECMA-48 CSI, OSC
 # What a program cannot honour: asked for, it is refused; sampling it only ignores, which is said.
@@ -16,15 +17,6 @@ _NEEDED = ("tools", "functions", "response_format", "logprobs", "logit_bias", "m
 _IGNORED = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "presence_penalty",
             "frequency_penalty")  # fmt: skip
 _NO_WISH: tuple[object, ...] = (None, False, [], {}, {"type": "text"})
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a whole answer says: its text, why it ended, and all its tokens where they were told."""
-
-    text: str
-    finish_reason: str | None
-    tokens: int | None
 
 
 def beyond_programs(request: dict[str, Any]) -> list[str]:
@@ -96,16 +88,42 @@ def _frame(answer_id: str, created: int, model: str, kind: str) -> dict[str, Any
     return {"id": answer_id, "object": kind, "created": created, "model": model}
 
 
-def read_reply(body: bytes) -> Reply:
-    """The reply in a whole chat answer; BadPeer for anything else."""
-    try:
-        answer = json.loads(body)
-        choice = answer["choices"][0]
-        text = choice["message"].get("content") or ""
-        usage = answer.get("usage") or {}
-        tokens, finish = usage.get("total_tokens"), choice.get("finish_reason")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise BadPeer("The provider's answer is not a chat completion.") from None
-    if not isinstance(text, str):
-        raise BadPeer("The provider's answer holds no text.")
-    return Reply(text, finish if isinstance(finish, str) else None, tokens if isinstance(tokens, int) else None)
+class Assembly:
+    """Puts a streamed answer together again: its text, why it ended, all its tokens where they were told."""
+
+    def __init__(self) -> None:
+        self._splitter = EventSplitter()
+        self._parts: list[str] = []
+        self._is_done = False
+        self.finish_reason: str | None = None
+        self.tokens: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return "".join(self._parts)
+
+    def feed(self, piece: bytes) -> None:
+        """Another piece of the stream; raises the error that a stream ends with."""
+        for event in self._splitter.feed(piece):
+            if is_done(event):
+                self._is_done = True
+            elif not is_comment(event):
+                self._hear(content_of(event))
+
+    def ended(self) -> None:
+        """The stream is over; BadPeer if something is missing."""
+        if not self._is_done:
+            raise BadPeer("The answer broke off in the middle.")
+
+    def _hear(self, chunk: dict[str, Any]) -> None:
+        if "code" in chunk and "detail" in chunk:
+            raise error_from_answer(0, {}, json.dumps(chunk).encode())
+        for choice in chunk.get("choices") or ():
+            text = (choice.get("delta") or {}).get("content")
+            if choice.get("index", 0) == 0 and isinstance(text, str):
+                self._parts.append(text)
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        usage = chunk.get("usage")
+        if isinstance(usage, dict) and isinstance(total := usage.get("total_tokens"), int):
+            self.tokens = total

@@ -38,11 +38,17 @@ def asked(body: bytes) -> dict[str, Any]:
     return request
 
 
-def chosen(request: dict[str, Any], models: dict[str, ModelFile]) -> ModelFile:
-    """The model that `request["model"]` names."""
+def name_in(request: dict[str, Any]) -> str:
+    """The name in `request["model"]`; Invalid where there is none."""
     name = request.get("model")
     if not isinstance(name, str) or not name:
         raise Invalid("`model` must name a model.", errors=[{"field": "model", "message": "a non-empty string"}])
+    return name
+
+
+def chosen(request: dict[str, Any], models: dict[str, ModelFile]) -> ModelFile:
+    """The model that `request["model"]` names."""
+    name = name_in(request)
     if name not in models:
         hint = f"Enabled models: {', '.join(sorted(models))}." if models else "No model is enabled yet."
         raise UnknownModel(f"There is no enabled model called {name!r}.", hint=hint)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from config.errors import BreakerOpen, NotFound, TooManyRequests, Unavailable, UnknownModel, VX11Error
+from config.errors import BreakerOpen, Invalid, NotFound, TooManyRequests, Unavailable, UnknownModel, VX11Error
 from switch.offers import Offer
 from switch.score import Score
 
@@ -124,6 +124,8 @@ def _bars(standings: tuple[Standing, ...]) -> str:
 def _nobody(left_out: tuple[Standing, ...]) -> VX11Error:
     """What is told where nobody may be asked: all out of money is a 429, all broken the breaker, else unavailable."""
     bars = [standing.bar for standing in left_out if standing.bar]
+    if all(bar.kind == UNFIT for bar in bars):
+        return Invalid(f"Nobody can answer this: {_bars(left_out)}.")
     kinds = {bar.kind for bar in bars}
     waits = [bar.retry_after_sec for bar in bars if bar.retry_after_sec is not None]
     error = {frozenset({BUDGET}): TooManyRequests, frozenset({BROKEN}): BreakerOpen}.get(frozenset(kinds), Unavailable)

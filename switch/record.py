@@ -40,9 +40,10 @@ class Record:
             before = self.latency_sec if self.latency_sec is not None else latency_sec
             self.latency_sec = before + _NEWEST * (latency_sec - before)
 
-    def failed(self, now: float) -> None:
-        """It did not answer, or not usably."""
-        self.breaker.failed(now)
+    def failed(self, now: float, *, breaks: bool = True) -> None:
+        """It did not answer, or not usably. `breaks`: the breaker counts it (a local model cools down instead)."""
+        if breaks:
+            self.breaker.failed(now)
         self._count(now, good=0.0)
         self.failures += 1
         self.failed_at = now

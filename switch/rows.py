@@ -38,7 +38,7 @@ def state_of(outcome: str) -> str:
 
 def rows_of(trace: Trace, conditions: Conditions, cost: float | None, now: datetime, latency_ms: float) -> list[Base]:
     """Its life, each choice, the decision, and what it cost."""
-    rows: list[Base] = [] if trace.occasion.queue_id else [life_of(trace, now)]
+    rows: list[Base] = [] if trace.occasion.has_row else [life_of(trace, now)]
     rows += [_choice(trace, standing, f"asked, failed: {code}") for standing, code in trace.failed]
     rows.append(_decision(trace, conditions, latency_ms))
     chosen = trace.chosen
@@ -49,28 +49,23 @@ def rows_of(trace: Trace, conditions: Conditions, cost: float | None, now: datet
     return rows
 
 
-def bill_of(trace: Trace, cost: float | None, now: datetime, latency_ms: float) -> Bill | None:
-    """What it adds to the day of the provider that answered."""
-    if trace.chosen is None:
-        return None
-    account = trace.account
-    return Bill(
-        provider=trace.chosen.offer.provider,
-        day=day_of(now),
-        failed=trace.outcome not in ("ok", "refused", "cancelled"),
-        prompt_tokens=account.prompt_tokens,
-        completion_tokens=account.completion_tokens,
-        cost=cost,
-        latency_ms=latency_ms,
-        at=now,
-    )
+def bills_of(trace: Trace, cost: float | None, now: datetime, latency_ms: float) -> list[Bill]:
+    """What it adds to the days of the providers that were asked; who failed before the first byte cost nothing."""
+    day = day_of(now)
+    bills = [Bill(standing.offer.provider, day, True, 0, 0, None, 0.0, now) for standing, _ in trace.failed]
+    if trace.chosen is not None:
+        account = trace.account
+        failed = trace.outcome not in ("ok", "refused", "cancelled")
+        tokens = account.prompt_tokens, account.completion_tokens
+        bills.append(Bill(trace.chosen.offer.provider, day, failed, *tokens, cost, latency_ms, now))
+    return bills
 
 
 def life_of(trace: Trace, now: datetime) -> SwitchQueueV2:
     """The request's life as a row."""
     offer = trace.chosen.offer if trace.chosen else None
     return SwitchQueueV2(
-        id=new_id("ask"),
+        id=trace.occasion.row_id or new_id("ask"),
         kind=trace.occasion.kind,
         state=state_of(trace.outcome),
         priority=trace.asker.priority,

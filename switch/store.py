@@ -139,8 +139,3 @@ def _before(after: Position) -> Any:
     moment, row_id = after
     number = int(row_id) if row_id.isdigit() else 0
     return (FluzoSignal.at < moment) | ((FluzoSignal.at == moment) & (FluzoSignal.id < number))
-
-
-def add_use(session: Session, choice: Base, use: Base) -> None:
-    """Keep the trace of one finished request: what was chosen and what it cost."""
-    session.add_all((choice, use))

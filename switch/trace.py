@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from switch.account import Account
+from switch.chat_answer import ignored_by_programs
 from switch.orders import Asker, Order
 from switch.ranking import Choice, Standing, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """By which call a request came: `kind` chat, completion, embedding, route, task or advice."""
+    """By which call a request came: `kind` chat, completion, embedding, route, task or advice. `row_id` is the id of
+    the row of its life where it was told already, `has_row` whether that row is there."""
 
     kind: str
     task_type: str
     session_id: str | None = None
     source: str | None = None
-    queue_id: str | None = None  # of a row that is there already
+    row_id: str | None = None
+    has_row: bool = False
     tells_waiting: bool = True
 
 
@@ -42,6 +45,8 @@ class Trace:
     def decision(self) -> str:
         """Why the chosen one answers, in one sentence."""
         reason = self.choice.reason if self.choice else "nobody could be chosen"
+        if self.chosen and self.chosen.offer.kind == "program" and (ignored := ignored_by_programs(self.order.request)):
+            reason += f"; a program, it ignores {', '.join(ignored)}"
         if not self.failed:
             return reason
         before = ", ".join(f"{standing.offer.engine} failed ({code})" for standing, code in self.failed)

@@ -1,104 +1,190 @@
-"""Completions: an OpenAI request, answered byte for byte by who was chosen for it."""
+"""A prompt answered: who is asked is chosen, the next one is asked when that one fails, all of it leaves rows."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator
 
+from config import deadline
 from config.app import House
 from config.auth import Caller
-from config.db_schema import ModelUsageStat, RoutingEvent
-from config.errors import ModelFailed, VX11Error
+from config.errors import BreakerOpen, NotFound, UnknownModel, VX11Error
 from config.logs import correlation_id
-from config.problems.outgoing import problem_event
-from config.streaming import CutOff, Head
-from switch import store
+from config.streaming import Head
 from switch.account import Account
-from switch.adapters.worker import WorkerLost
-from switch.choose import ModelFile, asked
-from switch.flows.registry import Registry
-from switch.pool import Pool
+from switch.choose import asked, name_in
+from switch.delivery import Delivery, headers_of
+from switch.failures import BrokenOff, verdict
+from switch.flows.ledger import Ledger
+from switch.flows.providers import Providers
+from switch.flows.weather import Weather
+from switch.orders import AUTO, Order, asker_of, order_from
+from switch.ranking import Standing, Wish
+from switch.rows import bills_of, rows_of
+from switch.trace import Occasion, Trace
+from switch.waiting import Waiting
 
-_log = logging.getLogger(__name__)
+Answer = AsyncGenerator[Head | bytes, None]
+_TASKS = {"/v1/chat/completions": "chat", "/v1/completions": "completion", "/v1/embeddings": "embedding"}
+_NOTHING_CHOSEN = {None, NotFound.code, UnknownModel.code}  # a mistyped name is no decision
 
 
 class Completions:
     """Answers prompts."""
 
-    def __init__(self, house: House, pool: Pool, registry: Registry) -> None:
+    def __init__(self, house: House, providers: Providers, weather: Weather, ledger: Ledger) -> None:
         self._house = house
-        self._pool = pool
-        self._registry = registry
+        self._providers = providers
+        self._weather = weather
+        self._ledger = ledger
 
-    async def complete(self, path: str, body: bytes, caller: Caller) -> AsyncGenerator[Head | bytes, None]:
-        """The worker's answer to an OpenAI request, byte for byte: its head, then pieces.
+    def openai(self, path: str, body: bytes, caller: Caller) -> Answer:
+        """The answer to an OpenAI request; the model `auto` leaves the choice open, `metadata.fallback` widens it."""
+        request = asked(body)
+        name = name_in(request)
+        task = _TASKS[path]
+        metadata = request.get("metadata")
+        fallback = isinstance(metadata, dict) and metadata.get("fallback") in (True, "true")
+        wish = Wish(task, None if name == AUTO else name, fallback=fallback)
+        return self.answer(self.trace(order_from(path, body, request), wish, caller, Occasion(task, task)))
 
-        Waits for the model to be loaded. Raises, before the head, what is wrong with the request or the
-        model; afterwards an error is told in the stream. Leaves a row of choice and cost in any case.
+    def trace(self, order: Order, wish: Wish, caller: Caller, occasion: Occasion) -> Trace:
+        """The beginning of a request; give it to `answer`, and read from it afterwards what came of it."""
+        return Trace(
+            order=order,
+            asker=asker_of(caller),
+            wish=wish,
+            occasion=occasion,
+            account=Account(self._now()),
+            at=self._house.clock.now(),
+            correlation_id=correlation_id.get(),
+        )
+
+    async def answer(self, trace: Trace) -> Answer:
+        """The answer, byte for byte: its head, which says who answers and why, then pieces.
+
+        Raises, before the head, what is wrong with the request or with everybody who could be asked; afterwards an
+        error is told in the stream. Leaves rows of choice, decision and cost in any case.
         """
-        file = await self._registry.named(asked(body))
-        account = Account(self._now())
         try:
             with self._house.work.doing("completion"):
-                async with self._pool.use(file) as worker, contextlib.aclosing(worker.ask(path, body)) as items:
+                trace.choice = await self._providers.choice(trace.wish, trace.order, self._weather.conditions)
+                async with contextlib.aclosing(self._asked_in_turn(trace)) as items:
                     async for item in items:
-                        self._note(item, account)
                         yield item
-        except WorkerLost as error:
-            account.broke = "worker_died"
-            yield self._last_words(file, account, error)
+                trace.account.ended()
         except VX11Error as error:
-            account.broke = error.code
+            trace.account.broke = trace.account.broke or error.code
             raise
         finally:
-            # Whoever hangs up at the last byte has had the answer: its row is kept all the same.
-            await asyncio.shield(self._keep(file, caller, account))
+            # Whoever hangs up at the last byte has had the answer: its rows are kept all the same.
+            await asyncio.shield(self._keep(trace))
 
-    def _note(self, item: Head | bytes, account: Account) -> None:
-        if isinstance(item, Head):
-            account.begins(item.status, dict(item.headers).get(b"content-type", b""))
+    async def _asked_in_turn(self, trace: Trace) -> Answer:
+        """The answer of the first engine that gives one; the error of the last where none does."""
+        assert trace.choice is not None
+        failure: VX11Error | None = None
+        for standing in trace.choice.asked:
+            if standing.offer.kind != "local" and not self._providers.record(standing.offer).breaker.admits(
+                self._now()
+            ):
+                continue  # it is being tried by another request
+            trace.chosen = standing
+            try:
+                async with contextlib.aclosing(self._asked(standing, trace)) as items:
+                    async for item in items:
+                        yield item
+                return
+            except VX11Error as error:
+                if not self._next_may_be_asked(standing, trace, error):
+                    raise
+                failure = error
+        raise failure or BreakerOpen("Everybody who could answer failed a moment ago.", retry_after_sec=1)
+
+    def _next_may_be_asked(self, standing: Standing, trace: Trace, error: VX11Error) -> bool:
+        """Note a failure before the first byte, and whether another engine may be asked."""
+        record, now = self._providers.record(standing.offer), self._now()
+        found = verdict(error, standing.offer.kind, time_is_up=deadline.seconds_left() == 0)
+        if found.counts:
+            record.failed(now, breaks=standing.offer.kind != "local")
         else:
-            account.piece(item, self._now())
+            record.breaker.given_up()
+        if found.rest_sec is not None:
+            record.rests(now + found.rest_sec, error.detail)
+        is_last = trace.choice is not None and standing is trace.choice.asked[-1]
+        if found.falls_back and not is_last:
+            trace.failed.append((standing, trace.account.broke or error.code))
+            trace.account.broke, trace.chosen = None, None
+        return found.falls_back
 
-    def _last_words(self, file: ModelFile, account: Account, cause: WorkerLost) -> bytes:
-        """What ends a stream whose worker died; an answer not begun becomes an error, any other is cut off."""
-        failure = ModelFailed(f"The worker of {file.name} died in the middle of the answer.", retry_after_sec=1)
-        if account.status is None:
-            raise failure from cause
-        if not account.streams:
-            raise CutOff from cause
-        return problem_event(failure)
-
-    async def _keep(self, file: ModelFile, caller: Caller, account: Account) -> None:
-        now, correlation = self._house.clock.now(), correlation_id.get()
-        choice = RoutingEvent(
-            at=now,
-            correlation_id=correlation,
-            user=caller.user,
-            provider="local",
-            model=file.name,
-            score=None,
-            reason="named by the caller",
-            detail={},
-        )
-        use = ModelUsageStat(
-            at=now,
-            model=file.name,
-            user=caller.user,
-            correlation_id=correlation,
-            outcome=account.outcome,
-            prompt_tokens=account.prompt_tokens,
-            completion_tokens=account.completion_tokens,
-            ttft_ms=account.ttft_ms,
-            latency_ms=account.latency_ms(self._now()),
-            finish_reason=account.finish_reason,
-        )
+    async def _asked(self, standing: Standing, trace: Trace) -> Answer:
+        """One engine's answer. An error before the first byte is raised, a later one ends the answer."""
+        offer, account = standing.offer, trace.account
+        order = trace.order.for_model(offer.model)
+        headers = headers_of(offer.provider, offer.model, trace.decision)
+        tells = trace.occasion.tells_waiting
+        delivery = Delivery(headers, account.began, streams=order.stream, tells=tells)
+        items = self._providers.provider(offer).ask(order, trace.asker)
         try:
-            await self._house.db.writing(store.add_use, choice, use)
-        except VX11Error as error:  # a full disk or a busy database must not undo an answer already given
-            _log.error("usage of %s was not kept: %s", file.name, error.detail)
+            with self._providers.holding(offer, order):
+                async with contextlib.aclosing(items):
+                    async for item in items:
+                        for given in self._given(item, delivery, trace):
+                            yield given
+            for given in delivery.ended():
+                yield given
+            self._answered(standing, trace)
+        except BrokenOff as broke:
+            account.broke = broke.code
+            if delivery.begun:
+                self._providers.record(offer).failed(self._now(), breaks=offer.kind != "local")
+            for given in delivery.failed(broke.error):
+                yield given
+        except VX11Error as error:
+            if not delivery.begun:
+                raise
+            account.broke = error.code
+            self._next_may_be_asked(standing, trace, error)
+            for given in delivery.failed(error):
+                yield given
+        finally:
+            self._providers.record(offer).breaker.given_up()  # of a try that was dropped; else it means nothing
+
+    def _given(self, item: Head | Waiting | bytes, delivery: Delivery, trace: Trace) -> list[Head | bytes]:
+        if isinstance(item, bytes):
+            trace.account.piece(item, self._now())
+            return delivery.piece(item)
+        if isinstance(item, Head):
+            trace.started_at = self._house.clock.now()
+            trace.account.begins(item.status, dict(item.headers).get(b"content-type", b""))
+            return delivery.head(item)
+        return delivery.waiting(item, self._now())
+
+    def _answered(self, standing: Standing, trace: Trace) -> None:
+        status = trace.account.status
+        if status is not None and status < 400:
+            now = self._now()
+            self._providers.record(standing.offer).succeeded(now, trace.account.latency_ms(now) / 1000)
+
+    async def _keep(self, trace: Trace) -> None:
+        if trace.choice is None and trace.account.broke in _NOTHING_CHOSEN:
+            return
+        now, latency = self._house.clock.now(), trace.account.latency_ms(self._now())
+        cost = self._cost(trace)
+        rows = rows_of(trace, self._weather.conditions, cost, now, latency)
+        bills = bills_of(trace, cost, now, latency)
+        if cost is None or trace.chosen is None:
+            self._ledger.keep(rows, bills)
+        else:
+            self._providers.spending(trace.chosen.offer.provider).spent(now, cost)
+            await self._ledger.keep_now(rows, bills)  # budgets are counted from it after a crash
+
+    def _cost(self, trace: Trace) -> float | None:
+        account, chosen = trace.account, trace.chosen
+        if chosen is None or account.status is None or account.status >= 400:
+            return None
+        return self._providers.cost(chosen.offer, trace.order, account.prompt_tokens, account.completion_tokens)
 
     def _now(self) -> float:
         return self._house.clock.monotonic()

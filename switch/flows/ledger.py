@@ -32,15 +32,15 @@ class Ledger:
         self._writing = asyncio.Lock()
         self._timer: asyncio.Task[None] | None = None
 
-    def keep(self, rows: Iterable[Base], bill: Bill | None = None) -> None:
+    def keep(self, rows: Iterable[Base], bills: Iterable[Bill] = ()) -> None:
         """Write these soon."""
-        self._take(rows, bill)
+        self._take(rows, bills)
         if self._timer is None:
             self._timer = asyncio.create_task(self._soon())
 
-    async def keep_now(self, rows: Iterable[Base], bill: Bill | None = None) -> None:
+    async def keep_now(self, rows: Iterable[Base], bills: Iterable[Bill] = ()) -> None:
         """Write these, and whatever waits, before this returns."""
-        self._take(rows, bill)
+        self._take(rows, bills)
         await self.flush()
 
     @contextlib.asynccontextmanager
@@ -68,10 +68,9 @@ class Ledger:
             except VX11Error as error:
                 _log.error("%d rows of finished requests were not kept: %s", len(rows), error.detail)
 
-    def _take(self, rows: Iterable[Base], bill: Bill | None) -> None:
+    def _take(self, rows: Iterable[Base], bills: Iterable[Bill]) -> None:
         self._rows.extend(rows)
-        if bill is not None:
-            self._bills.append(bill)
+        self._bills.extend(bills)
         if len(self._rows) > _MOST_WAITING:  # nobody can fill the memory through a database that stays busy
             _log.error("%d rows of finished requests were dropped", len(self._rows) - _MOST_WAITING)
             del self._rows[:-_MOST_WAITING]

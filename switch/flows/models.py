@@ -1,9 +1,9 @@
-"""The list of models, what is in memory, loading and unloading by hand."""
+"""What is in memory, loading and unloading by hand."""
 
 from __future__ import annotations
 
 from config.app import House
-from config.contracts.serving import ModelCard, ModelCards, QueueStatus, ServedModel, ServedModels
+from config.contracts.serving import QueueStatus, ServedModel, ServedModels
 from config.errors import Conflict
 from switch.flows.registry import Registry
 from switch.lifecycle import Model, Stage
@@ -17,16 +17,6 @@ class Models:
         self._house = house
         self._pool = pool
         self._registry = registry
-
-    async def cards(self) -> ModelCards:
-        """Every enabled model, as OpenAI lists them."""
-        models = await self._registry.models(0.0)
-        return ModelCards(data=[ModelCard(id=name, created=file.created) for name, file in sorted(models.items())])
-
-    async def card(self, name: str) -> ModelCard:
-        """One enabled model, as OpenAI shows it."""
-        file = await self._registry.named({"model": name})
-        return ModelCard(id=file.name, created=file.created)
 
     async def served(self) -> ServedModels:
         """Every enabled or loaded model with its stage, and the ledger."""

@@ -7,17 +7,31 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from config.app import House
 from config.auth import Caller, Requires, Scope
+from switch.flows.chats import Chats
 from switch.flows.completions import Completions
+from switch.flows.engines import Engines
+from switch.flows.ledger import Ledger
 from switch.flows.models import Models
+from switch.flows.providers import Providers
+from switch.flows.tasks import Tasks
+from switch.flows.weather import Weather
 
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """What the routes call."""
+    """The use cases of Switch: what the routes call, and what `app.py` keeps running."""
 
+    house: House
+    ledger: Ledger
+    providers: Providers
     completions: Completions
     models: Models
+    chats: Chats
+    tasks: Tasks
+    engines: Engines
+    weather: Weather
 
 
 def _flows(request: Request) -> Flows:

@@ -27,6 +27,7 @@ from tests.support.eventually import eventually
 from tests.support.house import ADMIN_HEADERS, house_in
 from tests.support.server import served
 
+HI = [{"role": "user", "content": "hi"}]
 MODEL_MB = 100  # what Switch reserves for one of these models
 
 
@@ -66,12 +67,12 @@ class Room:
 
     def complete(self, model: str, *, stream: bool = False, **more: Any) -> Any:
         """Ask for a chat completion; await what it gives."""
-        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+        body = {"model": model, "messages": HI, "stream": stream}
         return self.client.post("/v1/chat/completions", json=body, **more)
 
     def streaming(self, model: str) -> AbstractAsyncContextManager[httpx.Response]:
         """Ask for a streamed completion."""
-        return self.client.stream("POST", "/v1/chat/completions", json={"model": model, "stream": True})
+        return self.client.stream("POST", "/v1/chat/completions", json={"model": model, "messages": HI, "stream": True})
 
     async def model(self, name: str) -> dict[str, Any]:
         """A model as `GET /switch/models` shows it."""
@@ -90,6 +91,14 @@ class Room:
         """All rows of a table, oldest first."""
         with self.house.db.read() as session:
             return list(session.scalars(select(table)))
+
+    async def kept(self, table: type[Base], count: int = 1) -> list[Any]:
+        """All rows of a table, once there are so many: rows of finished requests are written behind."""
+
+        async def look() -> list[Any]:
+            return self.rows(table)
+
+        return await eventually(look, lambda rows: len(rows) >= count)
 
     def events(self, type: str) -> list[dict[str, Any]]:
         """Data of the journal's events of one type."""

@@ -117,7 +117,7 @@ async def test_a_model_registered_a_moment_ago_is_found(room: Room) -> None:
 async def test_every_answer_leaves_what_was_chosen_and_what_it_cost(room: Room) -> None:
     headers = {**room.token(Role.USER), "x-correlation-id": "corr-2"}
     await room.complete("a", stream=True, headers=headers)
-    [choice], [use] = room.rows(RoutingEvent), room.rows(ModelUsageStat)
+    [choice], [use] = await room.kept(RoutingEvent), await room.kept(ModelUsageStat)
     assert (choice.model, choice.provider, choice.user, choice.correlation_id) == ("a", "local", "ann", "corr-2")
     assert (use.model, use.user, use.correlation_id, use.outcome) == ("a", "ann", "corr-2", "ok")
     assert (use.prompt_tokens, use.completion_tokens, use.finish_reason) == (7, 3, "stop")
@@ -138,7 +138,7 @@ async def test_an_answer_that_went_wrong_leaves_a_row_that_says_how(
 ) -> None:
     room.plan("a", plan)
     await room.complete("a", stream=True)
-    [use] = room.rows(ModelUsageStat)
+    [use] = await room.kept(ModelUsageStat)
     assert (use.outcome, use.completion_tokens, use.finish_reason) == (outcome, None, None)
 
 
@@ -147,7 +147,7 @@ async def test_many_at_once_load_once_and_each_is_answered_and_counted(room: Roo
     assert {answer.status_code for answer in answers} == {200}
     assert all(answer.text.endswith("data: [DONE]\n\n") for answer in answers)
     assert (room.starts("a"), room.starts("b")) == (1, 1)
-    assert [use.outcome for use in room.rows(ModelUsageStat)] == ["ok"] * 100
+    assert [use.outcome for use in await room.kept(ModelUsageStat, 100)] == ["ok"] * 100
     assert (await room.client.get("/switch/queue/status")).json() == {"in_use": 0, "waiting": 0, "by_model": {}}
 
 

@@ -1,0 +1,150 @@
+"""Tasks: prompts that are kept first and answered in their turn, also after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from config.app import House
+from config.auth import Caller, Role
+from config.contracts.prompts import RoutedPrompt, TaskState, TaskTicket
+from config.db_schema import SwitchQueueV2, new_id
+from config.errors import NotFound, TooManyRequests, VX11Error
+from config.logs import correlation_id
+from config.problems.outgoing import bug, problem_body
+from switch import store
+from switch.flows.chats import Chats
+from switch.orders import asker_of
+
+_log = logging.getLogger(__name__)
+_MOST_UNFINISHED = 200  # of one user
+_MOST_ATTEMPTS = 3  # a task that ends Switch must not do so for ever
+
+
+class Tasks:
+    """The tasks of one Switch; the most urgent and oldest first, `parallel_tasks` at once."""
+
+    def __init__(self, house: House, chats: Chats) -> None:
+        self._house = house
+        self._chats = chats
+        self._line: list[tuple[int, float, str]] = []
+        self._news = asyncio.Condition()
+
+    async def put(self, body: RoutedPrompt, caller: Caller) -> TaskTicket:
+        """Keep a task; it is on the disk when this returns."""
+        row = self._row(body, caller)
+        await self._house.db.writing(_put, row)
+        await self._queue(row)
+        return TaskTicket(task_queue_id=row.id, status="QUEUED")
+
+    def _row(self, body: RoutedPrompt, caller: Caller) -> SwitchQueueV2:
+        asker = asker_of(caller)
+        who = {"role": caller.role.value, "token_id": caller.token_id, "service": caller.service}
+        return SwitchQueueV2(
+            id=new_id("task"),
+            kind="task",
+            state="QUEUED",
+            priority=asker.priority,
+            user=caller.user,
+            source=body.source,
+            task_type=body.task_type,
+            correlation_id=correlation_id.get(),
+            provider=None,
+            model=None,
+            prompt_tokens_guess=len(body.prompt) // 4,
+            attempts=0,
+            enqueued_at=self._house.clock.now(),
+            started_at=None,
+            finished_at=None,
+            payload={"body": body.model_dump(mode="json"), "who": who},
+            result=None,
+            error=None,
+        )
+
+    async def show(self, task_id: str, caller: Caller) -> TaskState:
+        """How a task stands; NotFound for another user's."""
+        row = await self._house.db.reading(store.task, task_id)
+        if row is None or (row.user != caller.user and caller.role is Role.USER):
+            raise NotFound(f"There is no task {task_id!r}.")
+        result = row.result or {}
+        return TaskState(
+            task_queue_id=row.id,
+            status=row.state,  # type: ignore[arg-type]  # the table holds only what is written here
+            task_type=row.task_type,
+            source=row.source,
+            attempts=row.attempts,
+            enqueued_at=row.enqueued_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            model=row.model,
+            provider=row.provider,
+            reply=result.get("reply"),
+            latency_ms=result.get("latency_ms"),
+            decision=result.get("decision"),
+            error=row.error,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answer tasks while the service lives, beginning with those an earlier life left."""
+        for row in await self._house.db.reading(store.unfinished_tasks):
+            await self._queue(row)
+        workers = [asyncio.create_task(self._work()) for _ in range(self._house.settings.switch.parallel_tasks)]
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _queue(self, row: SwitchQueueV2) -> None:
+        async with self._news:
+            heapq.heappush(self._line, (row.priority, row.enqueued_at.timestamp(), row.id))
+            self._news.notify()
+
+    async def _work(self) -> None:
+        while True:
+            async with self._news:
+                while not self._line:
+                    await self._news.wait()
+                _, _, task_id = heapq.heappop(self._line)
+            with self._house.work.doing("task"):
+                try:
+                    await self._answered(task_id)
+                except Exception:  # border: one task must not end those after it
+                    _log.exception("task %s broke", task_id)
+                    await self._ended(task_id, "ERROR", error=problem_body(bug()))
+
+    async def _answered(self, task_id: str) -> None:
+        row = await self._house.db.reading(store.task, task_id)
+        if row is None or row.payload is None:
+            return
+        correlation_id.set(row.correlation_id)
+        body, who = RoutedPrompt.model_validate(row.payload["body"]), row.payload["who"]
+        caller = Caller(row.user, Role(who["role"]), who["token_id"], who["service"])
+        started = {"state": "RUNNING", "started_at": self._house.clock.now(), "attempts": row.attempts + 1}
+        await self._house.db.writing(store.change_task, task_id, started)
+        if row.attempts >= _MOST_ATTEMPTS:
+            await self._ended(task_id, "ERROR", error={"code": "gave_up", "detail": "Switch ended while it ran."})
+            return
+        try:
+            heard, _ = await self._chats.routed(body, caller, "task", task_id)
+        except VX11Error as error:
+            await self._ended(task_id, "ERROR", error=problem_body(error))
+            return
+        result = {"reply": heard.said.text, "latency_ms": heard.latency_ms, "decision": heard.trace.decision}
+        await self._ended(task_id, "DONE", result=result, provider=heard.provider, model=heard.model)
+
+    async def _ended(self, task_id: str, state: str, **values: Any) -> None:
+        change = {"state": state, "finished_at": self._house.clock.now(), **values}
+        await self._house.db.writing(store.change_task, task_id, change)
+
+
+def _put(session: Any, row: SwitchQueueV2) -> None:
+    if store.count_unfinished_tasks(session, row.user) >= _MOST_UNFINISHED:
+        raise TooManyRequests(f"{_MOST_UNFINISHED} of your tasks wait already.", retry_after_sec=10)
+    store.add_one(session, row)
