@@ -99,7 +99,7 @@ async def _serve(loaded: Loaded, listener: socket.socket, stdin: Stdin) -> int:
         loop.call_soon_threadsafe(distribute, outputs)
 
     watch = Watch(max(loaded.spec.n_threads, loaded.spec.n_threads_batch), lambda: loaded.context.abort(True))
-    engine = Engine(loaded.context, loaded.spec, deliver, watch)
+    engine = Engine(loaded.context, loaded.spec, deliver, watch, loaded.prefixes)
     server = _server(loaded, engine)
 
     def leave() -> None:

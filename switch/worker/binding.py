@@ -6,6 +6,7 @@ measured), none of which is used here; so the submodules are imported under a ba
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import sys
 from types import ModuleType
@@ -24,4 +25,6 @@ else:
 
 from llama_cpp.llama_grammar import PRIMITIVE_RULES, BuiltinRule, SchemaConverter
 
-__all__ = ["PRIMITIVE_RULES", "BuiltinRule", "SchemaConverter", "lib"]
+VERSION = importlib.metadata.version("llama_cpp_python")
+
+__all__ = ["PRIMITIVE_RULES", "VERSION", "BuiltinRule", "SchemaConverter", "lib"]

@@ -20,6 +20,10 @@ class DecodeError(LibraryError):
     """A batch did not compute, and never will."""
 
 
+class NoRoomError(DecodeError):
+    """The memory has no cells for the batch; with fewer sequences it may."""
+
+
 class GrammarError(LibraryError):
     """The grammar of one request leads nowhere, or takes too long."""
 
@@ -35,11 +39,41 @@ class Draw(Protocol):
         """Free it."""
 
 
+class Memory(Protocol):
+    """What sequences are remembered in; a sequence id that nobody uses holds nothing."""
+
+    @property
+    def window(self) -> int:
+        """How far back the layers look that do not see everything; 0 where all do."""
+
+    def forget(self, seq_id: int, start: int = 0) -> bool:
+        """Drop a sequence from position `start` on; False when it can only be dropped whole."""
+
+    def share(self, source: int, target: int, length: int) -> None:
+        """The empty sequence `target` begins with the first `length` tokens of `source`, in the same cells."""
+
+    def reaches(self, seq_id: int, length: int) -> bool:
+        """Whether the sequence can be continued after its first `length` tokens."""
+
+    def state_size(self, seq_id: int) -> int:
+        """Bytes that `save` needs."""
+
+    def save(self, seq_id: int, target: memoryview) -> bool:
+        """Write the state of the sequence over `target`, exactly; False when that fails."""
+
+    def restore(self, seq_id: int, source: memoryview) -> bool:
+        """Make the empty sequence what was saved; False, and empty still, when that fails."""
+
+
 D = TypeVar("D", bound=Draw)
 
 
 class Compute(Protocol[D]):
     """What the engine needs of a context and its vocabulary."""
+
+    @property
+    def memory(self) -> Memory:
+        """What its sequences are remembered in."""
 
     def sampler(self, sampling: Sampling) -> D:
         """A fresh sampler for one request."""
@@ -60,9 +94,6 @@ class Compute(Protocol[D]):
 
     def ends(self, token: int) -> bool:
         """Whether a token ends the answer."""
-
-    def forget(self, seq_id: int, start: int = 0) -> bool:
-        """Drop a sequence's memory from `start` on; False when it can only be dropped whole."""
 
     def abort(self, wanted: bool) -> None:
         """Make the running batch give up, from any thread, or take that back."""

@@ -6,11 +6,15 @@ through `submit` and leave through `cancel`; both only touch the queue, under th
 
 Cancelling inside a prefill aborts the batch at once. The other sequences of that batch lose nothing but its
 time: their tokens are kept, and what the memory holds of them is taken back to where it was.
+
+A request begins when there are cells for its prompt and a little of its answer, and grows while cells are free.
+When they run out, kept sequences go first (`prefixes`), then the youngest request is put back to the head of the
+queue: its tokens and its sampler wait with it, and it goes on from what can be restored. The oldest always goes on,
+and whoever runs alone fits, so everybody ends.
 """
 
 from __future__ import annotations
 
-import heapq
 import logging
 import threading
 import time
@@ -21,49 +25,18 @@ from typing import Any, Generic
 from config.errors import BadRequest, Internal, ModelFailed, TooManyRequests, Unavailable, VX11Error
 from switch.worker.batch import Demand, Slice, plan
 from switch.worker.chances import Chance, logprob
-from switch.worker.compute import AbortedError, Compute, D, DecodeError, GrammarError
+from switch.worker.compute import AbortedError, Compute, D, DecodeError, GrammarError, NoRoomError
 from switch.worker.meter import Meter
-from switch.worker.outlet import End, Outlet, Output
+from switch.worker.outlet import Outlet, Output
+from switch.worker.prefixes import Await, Place, Prefixes
 from switch.worker.sequence import Finish, Job, Sequence
 from switch.worker.spec import WorkerSpec
+from switch.worker.tickets import Running, Ticket
 from switch.worker.watch import Watch
 
+_SAVING_SECONDS = 0.5  # how long the end of the worker may wait for states to be put on disk
+_BETWEEN_SAVES = 0.1
 _log = logging.getLogger(__name__)
-
-
-class Ticket:
-    """A request on its way through the engine."""
-
-    __slots__ = ("cancelled", "job", "outlet")
-
-    def __init__(self, job: Job, outlet: Outlet) -> None:
-        self.job = job
-        self.outlet = outlet
-        self.cancelled = False
-
-
-class _Running(Generic[D]):
-    """A ticket that holds a sequence id."""
-
-    __slots__ = ("admitted_at", "first_at", "sampler", "sequence", "ticket")
-
-    def __init__(self, ticket: Ticket, sequence: Sequence, sampler: D, now: float) -> None:
-        self.ticket = ticket
-        self.sequence = sequence
-        self.sampler = sampler
-        self.admitted_at = now
-        self.first_at = 0.0
-
-    def end(self, now: float) -> End:
-        """The counts of the finished answer."""
-        sequence = self.sequence
-        return End(
-            finish=sequence.finish or Finish.STOP,
-            prompt_tokens=sequence.n_prompt,
-            completion_tokens=sequence.generated,
-            prompt_seconds=self.first_at - self.admitted_at,
-            decode_seconds=now - self.first_at,
-        )
 
 
 class Engine(Generic[D]):
@@ -78,8 +51,10 @@ class Engine(Generic[D]):
         spec: WorkerSpec,
         deliver: Callable[[list[Output]], None],
         watch: Watch | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         self.meter = Meter()
+        self.prefixes = prefixes or Prefixes(compute.memory, spec)
         self.error: VX11Error | None = None
         self._compute = compute
         self._spec = spec
@@ -87,9 +62,9 @@ class Engine(Generic[D]):
         self._watch = watch
         self._condition = threading.Condition()
         self._waiting: deque[Ticket] = deque()
-        self._running: dict[int, _Running[D]] = {}
-        self._free_ids = list(range(spec.n_seq_max))
-        self._reserved = 0
+        self._running: dict[int, Running[D]] = {}
+        self._is_full = False  # the first in the queue found too few cells, and nobody has left since
+        self._someone_left = False
         self._arrivals = 0
         self._prefilling: frozenset[int] = frozenset()
         self._stopping = False
@@ -102,8 +77,8 @@ class Engine(Generic[D]):
         with self._condition:
             if self._stopping:
                 raise self.error or Unavailable("The model is being unloaded.", retry_after_sec=1)
-            # Who finds a free sequence id does not wait: the engine only has not come round to it yet.
-            if len(self._waiting) >= self._spec.max_waiting + len(self._free_ids):
+            # Who finds a free place does not wait: the engine only has not come round to it yet.
+            if len(self._waiting) >= self._spec.max_waiting + self._spec.n_seq_max - len(self._running):
                 raise TooManyRequests(f"{len(self._waiting)} requests wait for this model already.", retry_after_sec=1)
             self._waiting.append(ticket)
             self.meter.requests += 1
@@ -113,7 +88,7 @@ class Engine(Generic[D]):
     def cancel(self, ticket: Ticket) -> None:
         """Give a job up: its sequence is freed before the next step, and a prefill of it ends now."""
         with self._condition:
-            ticket.cancelled = True
+            ticket.cancelled = self._someone_left = True
             if any(self._running[seq_id].ticket is ticket for seq_id in self._prefilling):
                 self._compute.abort(True)
             self._condition.notify()
@@ -126,7 +101,7 @@ class Engine(Generic[D]):
             self._condition.notify()
 
     def snapshot(self) -> dict[str, Any]:
-        """Who runs and who waits, for `/health`."""
+        """Who runs, who waits and what is remembered, for `/health`."""
         with self._condition:
             sequences = [running.sequence for running in self._running.values()]
             waiting = len(self._waiting)
@@ -137,6 +112,8 @@ class Engine(Generic[D]):
                 {"id": one.seq_id, "prompt_tokens": one.n_prompt, "evaluated": one.n_past, "generated": one.generated}
                 for one in sequences
             ],
+            "put_back": self.meter.put_back,
+            "prefixes": self.prefixes.counts(),
         }
 
     # The engine's thread.
@@ -146,22 +123,30 @@ class Engine(Generic[D]):
         try:
             while self._wait_for_work():
                 self._step()
+            unfinished = list(self._running.values())
             self._fail_all(Unavailable("The model is being unloaded.", retry_after_sec=1))
+            for running in unfinished:
+                self._remember(running, keep=True)
+            self.prefixes.save_rest(_SAVING_SECONDS)
         except Exception as error:  # border: a thread has no caller; the requests must hear of it
             _log.exception("the engine broke")
             self._fail_all(Internal(f"The engine of the model broke: {type(error).__name__}."))
             raise
 
     def _wait_for_work(self) -> bool:
-        """Sleep until there is something to do; False when it is time to end."""
+        """Sleep until there is something to do; False when it is time to end. States go to disk meanwhile."""
+        if self._watch is not None and not self._has_work:
+            self._watch.rests()
+        pause: float | None = self._spec.save_after_ms / 1000
+        while not self._has_work_within(pause):
+            pause = _BETWEEN_SAVES if self.prefixes.save_one() else None
+        if self._watch is not None:
+            self._watch.begins()
+        return not self._stopping
+
+    def _has_work_within(self, seconds: float | None) -> bool:
         with self._condition:
-            if not self._has_work and self._watch is not None:
-                self._watch.rests()
-            while not self._has_work:
-                self._condition.wait()
-            if self._watch is not None:
-                self._watch.begins()
-            return not self._stopping
+            return self._condition.wait_for(lambda: self._has_work, seconds)
 
     @property
     def _has_work(self) -> bool:
@@ -176,6 +161,8 @@ class Engine(Generic[D]):
             rows = self._compute.decode(slices, self._batch(slices), threads=self._threads(slices))
         except AbortedError:
             self._take_back(slices)
+        except NoRoomError:
+            self._make_room_for(slices)
         except DecodeError as error:
             _log.error("a batch failed", extra={"reason": str(error)})
             self._fail(slices, ModelFailed("The model failed to compute; the worker's log has the reason."))
@@ -184,46 +171,111 @@ class Engine(Generic[D]):
 
     def _prepare(self) -> list[Slice]:
         """Drop the cancelled, admit the waiting, plan the batch; from here to its end `cancel` may abort it."""
-        with self._condition:
-            for running in [one for one in self._running.values() if one.ticket.cancelled]:
-                self._release(running)
-                self.meter.cancelled += 1
+        while True:
+            self._drop_cancelled()
             self._admit()
-            demands = (
-                Demand(one.seq_id, one.pending, one.arrival) for one in (r.sequence for r in self._running.values())
-            )
+            slices = self._planned()
+            with self._condition:
+                if not any(self._running[part.seq_id].ticket.cancelled for part in slices):
+                    self._prefilling = frozenset(part.seq_id for part in slices if part.size > 1)
+                    self._compute.abort(self._stopping)
+                    return slices
+
+    def _planned(self) -> list[Slice]:
+        """The next batch, with cells for all of it."""
+        while True:
+            sequences = (running.sequence for running in self._running.values())
+            demands = [Demand(one.seq_id, one.pending, one.arrival) for one in sequences]
             slices = plan(demands, n_batch=self._spec.n_batch, n_chunk=self._spec.n_chunk)
-            self._prefilling = frozenset(part.seq_id for part in slices if part.size > 1)
-            self._compute.abort(self._stopping)
-        return slices
+            if self.prefixes.make_room(sum(part.size for part in slices)) or len(self._running) == 1:
+                return slices
+            self._put_back_youngest()
+
+    def _drop_cancelled(self) -> None:
+        if not self._someone_left:
+            return
+        with self._condition:
+            self._someone_left = False
+            gone = [ticket for ticket in self._waiting if ticket.cancelled]
+            self._waiting = deque(ticket for ticket in self._waiting if not ticket.cancelled)
+            leaving = [running for running in self._running.values() if running.ticket.cancelled]
+        for ticket in gone:
+            if ticket.running is not None:
+                ticket.running.sampler.close()
+        for running in leaving:
+            self._release(running)
+            self.meter.cancelled += 1
 
     def _admit(self) -> None:
-        """Give waiting tickets a sequence id, first come first served, while ids and memory last."""
-        while self._waiting:
-            ticket = self._waiting[0]
-            need = ticket.job.most_tokens(self._spec.n_ctx)
-            if not ticket.cancelled and (not self._free_ids or self._reserved + need > self._spec.total_kv_tokens):
+        """Give waiting tickets a place, first come first served, while ids and cells last.
+
+        Who awaits a beginning that another one is evaluating lets the others pass.
+        """
+        if not self._waiting or self._is_full or len(self._running) >= self._spec.n_seq_max:
+            return
+        with self._condition:
+            waiting = [ticket for ticket in self._waiting if not self._is_awaiting(ticket)]
+        for ticket in waiting:
+            place = self._place(ticket)
+            if place is None:
+                self._is_full = True
                 return
-            self._waiting.popleft()
-            if not ticket.cancelled:
-                self._start(ticket)
+            if isinstance(place, Await):
+                ticket.awaits = (self._running[place.seq_id], place.length)
+                continue
+            self._start(ticket, place)
+            if len(self._running) >= self._spec.n_seq_max:
+                return
 
-    def _start(self, ticket: Ticket) -> None:
+    def _is_awaiting(self, ticket: Ticket) -> bool:
+        if ticket.awaits is None:
+            return False
+        running, length = ticket.awaits
+        is_there = self._running.get(running.sequence.seq_id) is running
+        return is_there and running.sequence.n_past < length
+
+    def _place(self, ticket: Ticket) -> Place | Await | None:
+        n_ctx = self._spec.n_ctx
+        coming = ticket.wants(n_ctx) + sum(running.wants(n_ctx) for running in self._running.values())
+        return self.prefixes.place(ticket.tokens, running=self._running.keys(), coming=coming, reuse=ticket.job.reuse)
+
+    def _start(self, ticket: Ticket, place: Place) -> None:
+        running: Running[D] = ticket.running or self._begun(ticket, place)
+        running.sequence.seq_id, running.sequence.n_past = place
+        ticket.running = ticket.awaits = None
+        with self._condition:
+            self._waiting.remove(ticket)
+            self._running[place.seq_id] = running
+
+    def _begun(self, ticket: Ticket, place: Place) -> Running[D]:
         self._arrivals += 1
-        seq_id = heapq.heappop(self._free_ids)
-        sequence = Sequence(ticket.job, seq_id=seq_id, arrival=self._arrivals, n_ctx=self._spec.n_ctx)
+        sequence = Sequence(ticket.job, seq_id=place.seq_id, arrival=self._arrivals, n_ctx=self._spec.n_ctx)
         sampler = self._compute.sampler(ticket.job.sampling)
-        self._running[seq_id] = _Running(ticket, sequence, sampler, time.monotonic())
-        self._reserved += ticket.job.most_tokens(self._spec.n_ctx)
+        return Running(ticket, sequence, sampler, time.monotonic(), place.start)
 
-    def _release(self, running: _Running[D]) -> None:
-        """Free the sequence id, the memory and the sampler of one request."""
-        seq_id = running.sequence.seq_id
-        self._compute.forget(seq_id)
+    def _put_back_youngest(self) -> None:
+        """Have one request less to find cells for; it comes first when there are some again."""
+        running = max(self._running.values(), key=lambda one: one.sequence.arrival)
+        self.prefixes.put_back(running.sequence.seq_id, running.sequence.tokens)
+        self.meter.put_back += 1
+        with self._condition:
+            del self._running[running.sequence.seq_id]
+            running.ticket.running = running
+            self._waiting.appendleft(running.ticket)
+        self._is_full = True
+
+    def _release(self, running: Running[D], *, keep: bool = True) -> None:
+        """Free the place and the sampler of one request; what it evaluated may be kept."""
+        sequence = running.sequence
+        with self._condition:
+            del self._running[sequence.seq_id]
         running.sampler.close()
-        del self._running[seq_id]
-        heapq.heappush(self._free_ids, seq_id)
-        self._reserved -= running.ticket.job.most_tokens(self._spec.n_ctx)
+        self._remember(running, keep=keep)
+        self._is_full = False
+
+    def _remember(self, running: Running[D], *, keep: bool) -> None:
+        sequence, keep = running.sequence, keep and running.ticket.job.reuse
+        self.prefixes.release(sequence.seq_id, sequence.tokens, prompt=sequence.n_prompt, keep=keep)
 
     def _batch(self, slices: list[Slice]) -> Iterator[tuple[list[int], int]]:
         """The tokens of each slice and the position of the first."""
@@ -245,17 +297,17 @@ class Engine(Generic[D]):
         for part, row in zip(slices, rows, strict=True):
             running = self._running[part.seq_id]
             running.sequence.n_past += part.size
+            self.prefixes.grow(part.seq_id, part.size)
             if row >= 0:
                 outputs.append(self._draw(running, row, now))
         prompt = sum(part.size for part in slices) - decoding
         self.meter.step(prompt=prompt, decoding=decoding, drawn=len(outputs), seconds=now - started)
-        with self._condition:
-            self._prefilling = frozenset()
-            for running in [one for one in self._running.values() if one.sequence.finish is not None]:
-                self._release(running)
+        self._prefilling = frozenset()
+        for running in [one for one in self._running.values() if one.sequence.finish is not None]:
+            self._release(running)
         self._deliver(outputs)
 
-    def _draw(self, running: _Running[D], row: int, now: float) -> Output:
+    def _draw(self, running: Running[D], row: int, now: float) -> Output:
         sequence = running.sequence
         running.first_at = running.first_at or now
         try:
@@ -281,21 +333,26 @@ class Engine(Generic[D]):
 
     def _take_back(self, slices: list[Slice]) -> None:
         """After an aborted batch: leave each sequence's memory as it was, or where that cannot be, start it anew."""
-        with self._condition:
-            self._prefilling = frozenset()
+        self._prefilling = frozenset()
         for part in slices:
-            sequence = self._running[part.seq_id].sequence
-            if not self._compute.forget(part.seq_id, sequence.n_past):
-                self._compute.forget(part.seq_id)
-                sequence.n_past = 0
+            self._running[part.seq_id].sequence.n_past = self.prefixes.take_back(part.seq_id)
+
+    def _make_room_for(self, slices: list[Slice]) -> None:
+        """The library found no cells where there should be some, as kinds of memory do that count otherwise."""
+        self._take_back(slices)
+        if self.prefixes.kept:
+            self.prefixes.forget_kept()
+        elif len(self._running) > 1:
+            self._put_back_youngest()
+        else:
+            self._fail(slices, ModelFailed("The memory of the model has no room for this request."))
 
     def _fail(self, slices: list[Slice], error: VX11Error) -> None:
         """End the requests of a batch that did not compute."""
-        with self._condition:
-            self._prefilling = frozenset()
-            failed = [self._running[part.seq_id] for part in slices]
-            for running in failed:
-                self._release(running)
+        self._prefilling = frozenset()
+        failed = [self._running[part.seq_id] for part in slices]
+        for running in failed:
+            self._release(running, keep=False)
         self.meter.failed += len(failed)
         self._deliver([Output(running.ticket.outlet, "", error) for running in failed])
 

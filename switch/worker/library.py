@@ -14,8 +14,9 @@ from typing import Any
 
 from switch.worker.batch import Slice
 from switch.worker.binding import lib
-from switch.worker.compute import AbortedError, DecodeError, LibraryError
+from switch.worker.compute import AbortedError, DecodeError, LibraryError, NoRoomError
 from switch.worker.drawing import Candidates, Sampler, open_grammar
+from switch.worker.memory import ContextMemory
 from switch.worker.sampling import Sampling
 
 _GGML_LOG_LEVEL_WARN, _GGML_LOG_LEVEL_ERROR = 3, 4
@@ -64,6 +65,8 @@ class Model:
         self.n_ctx_train = lib.llama_model_n_ctx_train(handle)
         self.size_bytes = lib.llama_model_size(handle)
         self.n_params = lib.llama_model_n_params(handle)
+        self.window = lib.llama_model_n_swa(handle)
+        self.is_recurrent = bool(lib.llama_model_is_recurrent(handle) or lib.llama_model_is_hybrid(handle))
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.vocab))
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
@@ -85,15 +88,22 @@ class Model:
         """The text of the end-of-sequence token; empty where there is none."""
         return self._token_text(lib.llama_vocab_eos(self.vocab))
 
-    def tokenize(self, text: str, *, add_special: bool = True) -> list[int]:
-        """`text` as tokens; special tokens spelled out in it count as such. Callable from any thread."""
+    def tokenize(self, text: str, *, add_special: bool = True, parse_special: bool = True) -> list[int]:
+        """`text` as tokens; with `parse_special`, control tokens spelled out in it count. Callable from any thread."""
         raw = text.encode("utf-8")
         room = len(raw) + 8
         tokens = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self.vocab, raw, len(raw), tokens, room, add_special, True)
+        count = lib.llama_tokenize(self.vocab, raw, len(raw), tokens, room, add_special, parse_special)
         if count < 0:
             raise LibraryError(f"a text of {len(raw)} bytes could not be tokenized ({count})")
         return list(tokens[:count])
+
+    def control_texts(self) -> list[str]:
+        """How each control token is spelled. Looks at the whole vocabulary (0.1 s for 262,144). From any thread."""
+        unwritten = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN
+        attribute, vocab = lib.llama_vocab_get_attr, self.vocab
+        found = [token for token in range(self.n_vocab) if attribute(vocab, token) & unwritten]
+        return [lib.llama_vocab_get_text(vocab, token).decode("utf-8", "replace") for token in found]
 
     def piece(self, token: int) -> bytes:
         """The bytes a token adds to an answer; control tokens add none. For the engine's thread only."""
@@ -152,13 +162,17 @@ class _Abort:
 class Context:
     """The memory and the compute of all sequences of one model. All calls but `abort` belong to one thread."""
 
-    def __init__(self, model: Model, log: Log, *, kv_tokens: int, n_seq_max: int, n_batch: int, n_threads: int) -> None:
+    def __init__(
+        self, model: Model, log: Log, *, kv_tokens: int, n_seq_max: int, n_batch: int, n_threads: int, n_kept: int = 0
+    ) -> None:
         params = lib.llama_context_default_params()
         params.n_ctx = kv_tokens
         params.n_batch = params.n_ubatch = n_batch
-        params.n_seq_max = n_seq_max
+        params.n_seq_max = n_seq_max + n_kept
+        # Sliding-window layers otherwise forget what a sequence that parts earlier would need (decision 0009).
+        params.swa_full = n_kept > 0
         # Without this the library reserves logits for every token of a batch: half a GB for a large vocabulary.
-        params.n_outputs_max = n_seq_max
+        params.n_outputs_max = n_seq_max + n_kept  # llama.cpp aborts below n_seq_max
         params.n_threads = params.n_threads_batch = n_threads
         params.kv_unified = True
         params.no_perf = True
@@ -167,7 +181,7 @@ class Context:
             raise LibraryError(log.last_words())
         self.handle = handle
         self._log = log
-        self._memory = lib.llama_get_memory(handle)
+        self.memory = ContextMemory(handle, window=model.window)
         self._model = model
         self._threads = n_threads
         self._abort = _Abort(handle)
@@ -241,10 +255,6 @@ class Context:
         """The logits in `row` of the last batch, one a token of the vocabulary."""
         return list(lib.llama_get_logits_ith(self.handle, row)[: self._model.n_vocab])
 
-    def forget(self, seq_id: int, start: int = 0) -> bool:
-        """Drop the sequence from position `start` on; False when this kind of memory can only drop it whole."""
-        return bool(lib.llama_memory_seq_rm(self._memory, seq_id, start, -1))
-
     def abort(self, wanted: bool) -> None:
         """Ask the running batch to give up, from any thread; or take that back."""
         self._abort.set(wanted)
@@ -261,5 +271,7 @@ class Context:
     def _raise_for(self, status: int) -> None:
         if status == 2:
             raise AbortedError("the batch was given up")
+        if status == 1:
+            raise NoRoomError("no cells are left for the batch")
         if status != 0:
             raise DecodeError(f"llama_decode answered {status}: {self._log.last_words()}")

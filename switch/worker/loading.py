@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -12,14 +14,20 @@ from typing import Any
 
 from config.clock import Clock
 from switch.worker import canary
+from switch.worker.archive import Archive
+from switch.worker.binding import VERSION
 from switch.worker.compute import LibraryError
 from switch.worker.library import Context, Log, Model
 from switch.worker.lifeline import process_memory
+from switch.worker.prefixes import Prefixes
 from switch.worker.spec import WorkerSpec
+from switch.worker.state_files import StateFiles
 from switch.worker.template import ChatTemplate, TemplateUnusableError
 
 _MAGIC = b"GGUF"
 _PROGRESS_STEP = 0.05
+_SHORTEST_FILE = 64  # tokens; reading fewer again is quicker than keeping them is worth
+_MIB = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -38,6 +46,7 @@ class Loaded:
     spec: WorkerSpec
     model: Model
     context: Context
+    prefixes: Prefixes
     template: ChatTemplate | None
     facts: dict[str, Any]
 
@@ -51,9 +60,12 @@ def load(spec: WorkerSpec, on_progress: Callable[[float], None], clock: Clock) -
     log, started = Log(_log.warning), time.monotonic()
     model = _open_model(spec, log, on_progress)
     spec = dataclasses.replace(spec, n_ctx=min(spec.n_ctx, model.n_ctx_train or spec.n_ctx))
+    if model.is_recurrent or not spec.prefix_ram_mb:
+        spec = dataclasses.replace(spec, n_kept=0)  # the memory of a recurrent model is one piece a sequence
     context = _open_context(spec, model, log)
     load_ms = (time.monotonic() - started) * 1000
     report = _canary(spec, model, context)
+    spec = _as_proved(spec, report)
     template = _template(spec, model, clock)
     facts = {
         "load_ms": round(load_ms, 1),
@@ -67,10 +79,11 @@ def load(spec: WorkerSpec, on_progress: Callable[[float], None], clock: Clock) -
         "n_vocab": model.n_vocab,
         "n_params": model.n_params,
         "model_bytes": model.size_bytes,
+        "prefix_reuse": "shared" if spec.n_kept else "whole" if spec.prefix_ram_mb else "off",
         "threads": [spec.n_threads, spec.n_threads_batch],
         "memory": process_memory(),
     }
-    return Loaded(spec, model, context, template, facts)
+    return Loaded(spec, model, context, _prefixes(spec, context), template, facts)
 
 
 def _check_file(path: Path) -> None:
@@ -108,6 +121,7 @@ def _open_context(spec: WorkerSpec, model: Model, log: Log) -> Context:
             n_seq_max=spec.n_seq_max,
             n_batch=spec.n_batch,
             n_threads=spec.n_threads_batch,
+            n_kept=spec.n_kept,
         )
     except LibraryError as error:
         raise NoServiceError("context_failed", f"No context of {spec.total_kv_tokens} tokens: {error}.") from error
@@ -116,9 +130,44 @@ def _open_context(spec: WorkerSpec, model: Model, log: Log) -> Context:
 def _canary(spec: WorkerSpec, model: Model, context: Context) -> canary.Report:
     try:
         # With one thread: the machine may be busy, and nobody watches yet (`watch`).
-        return canary.sing(model, context, threads=1)
+        singer = canary.Canary(model, context, threads=1)
+        return singer.sing(share=spec.n_kept > 0, restore=spec.prefix_ram_mb > 0)
     except (canary.CanaryError, LibraryError) as error:
         raise NoServiceError("canary_failed", f"The model loads, but does not compute: {error}.") from error
+
+
+def _as_proved(spec: WorkerSpec, report: canary.Report) -> WorkerSpec:
+    """Only what the canary has shown to work is done: sharing beginnings, and restoring what was saved."""
+    n_kept = spec.n_kept if report.shares else 0
+    stored = spec.prefix_ram_mb if report.restores else 0
+    return dataclasses.replace(spec, n_kept=n_kept, prefix_ram_mb=stored)
+
+
+def _prefixes(spec: WorkerSpec, context: Context) -> Prefixes:
+    """The memory of prompts, as far as it is wanted and works with this model."""
+    if not spec.prefix_ram_mb:
+        return Prefixes(context.memory, spec)
+    archive = Archive(
+        context.memory,
+        ram_bytes=spec.prefix_ram_mb * _MIB,
+        files=_state_files(spec),
+        shortest=_SHORTEST_FILE,
+        cuts=spec.n_kept > 0,
+    )
+    return Prefixes(context.memory, spec, archive)
+
+
+def _state_files(spec: WorkerSpec) -> StateFiles | None:
+    """Where states outlive the worker, found again by all that decides what a state means."""
+    if not (spec.prefix_disk_mb and spec.prefix_folder and spec.model_sha256):
+        return None
+    parameters = [spec.model_sha256, VERSION, spec.use_extra_bufts, spec.n_kept > 0]
+    key = hashlib.sha256(json.dumps(parameters).encode()).digest()
+    try:
+        return StateFiles(Path(spec.prefix_folder), key, spec.prefix_disk_mb * _MIB)
+    except OSError as error:
+        _log.warning("no states are kept on disk", extra={"reason": str(error)})
+        return None
 
 
 def _template(spec: WorkerSpec, model: Model, clock: Clock) -> ChatTemplate | None:

@@ -26,6 +26,7 @@ class Meter:
         self.requests = 0
         self.cancelled = 0
         self.failed = 0
+        self.put_back = 0
         self.steps = 0
         self.prompt_tokens = 0
         self.generated_tokens = 0

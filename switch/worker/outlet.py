@@ -22,13 +22,17 @@ class GoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How an answer ended, with its counts; seconds are from the admission of the request."""
+    """How an answer ended, with its counts; seconds are from the admission of the request.
+
+    `cached_tokens` of the prompt were known already and not evaluated.
+    """
 
     finish: Finish
     prompt_tokens: int
     completion_tokens: int
     prompt_seconds: float
     decode_seconds: float
+    cached_tokens: int = 0
 
 
 class Output(NamedTuple):

@@ -22,6 +22,7 @@ class Finish(Enum):
 class Job:
     """What a request asks of the engine: the prompt as tokens, and how to go on from it.
 
+    `reuse` is False for a prompt that is to be evaluated from its first token on, and not to be remembered.
     `max_tokens` bounds the answer; None means as far as the context goes. `logprobs` is None, or of how many
     likeliest tokens to tell the probability beside the drawn one's.
     """
@@ -31,6 +32,7 @@ class Job:
     stops: tuple[str, ...] = ()
     max_tokens: int | None = None
     logprobs: int | None = None
+    reuse: bool = True
 
     def most_tokens(self, n_ctx: int) -> int:
         """The most tokens, prompt and answer, that this job can come to hold."""

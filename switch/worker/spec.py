@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 SPEC_LIMIT_BYTES = 1 << 20
+MAX_SEQUENCE_IDS = 256  # LLAMA_MAX_SEQ
 
 
 class BadSpecError(ValueError):
@@ -35,7 +36,11 @@ class WorkerSpec:
     how many sequences run at once; `kv_tokens` the size of the memory they share (0: `n_ctx * n_seq_max`).
     `n_batch` is the most tokens of one step, `n_chunk` the most prompt tokens of a step in which somebody
     waits for the next token of an answer: it bounds how long a new prompt may hold up running answers.
-    At most `n_threads` decode one token of one sequence, at most `n_threads_batch` everything larger.
+    `n_kept` finished sequences may stay in KV memory for those who continue them (0: none, and nothing is shared), with
+    at most `kept_tokens` tokens beside running ones; a beginning of fewer than `min_reuse` tokens is not worth it. What
+    leaves KV memory is kept in `prefix_ram_mb` MiB (0: nothing is remembered at all) and, after `save_after_ms` of
+    idleness, in files below `prefix_folder`, `prefix_disk_mb` MiB for all models (0: none); they are found again by
+    `model_sha256`. At most `n_threads` decode one token of one sequence, at most `n_threads_batch` everything larger.
     """
 
     model_path: str
@@ -52,12 +57,25 @@ class WorkerSpec:
     use_extra_bufts: bool = True
     max_waiting: int = 64
     chat_template: str | None = None
+    n_kept: int = 0
+    kept_tokens: int = 0
+    min_reuse: int = 16
+    prefix_ram_mb: int = 0
+    prefix_disk_mb: int = 0
+    prefix_folder: str = ""
+    save_after_ms: int = 5000
+    model_sha256: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could never run."""
-        for name in ("n_ctx", "n_seq_max", "n_batch", "n_chunk", "n_threads", "n_threads_batch"):
+        for name in ("n_ctx", "n_seq_max", "n_batch", "n_chunk", "n_threads", "n_threads_batch", "min_reuse"):
             if getattr(self, name) < 1:
                 raise BadSpecError(f"{name} must be at least 1")
+        for name in ("n_kept", "kept_tokens", "prefix_ram_mb", "prefix_disk_mb", "save_after_ms"):
+            if getattr(self, name) < 0:
+                raise BadSpecError(f"{name} must not be negative")
+        if self.n_seq_max + self.n_kept > MAX_SEQUENCE_IDS:
+            raise BadSpecError(f"n_seq_max and n_kept must not exceed {MAX_SEQUENCE_IDS} together")
         if self.n_seq_max > self.n_batch:
             raise BadSpecError("n_batch must be at least n_seq_max: each running answer needs a place in each step")
         if self.kv_tokens and self.kv_tokens < self.n_ctx:

@@ -145,7 +145,7 @@ def test_more_than_fit_wait_their_turn_and_nothing_is_left_behind() -> None:
             one.answers.end(outlet)
         assert all(one.answers.text(outlet) == numbers(4, 3) for outlet in outlets)
     assert all(sampler.closed for sampler in one.compute.samplers)
-    assert not any(one.compute.memory.values())
+    assert not one.compute.memory.used
 
 
 def test_a_full_queue_refuses() -> None:
@@ -275,4 +275,4 @@ def test_every_request_gets_its_own_answer_whatever_the_others_do(
             one.answers.end(outlet)
             assert one.answers.text(outlet) == numbers(prompt, most)
     assert all(sampler.closed for sampler in one.compute.samplers)
-    assert not any(one.compute.memory.values())
+    assert not one.compute.memory.used
