@@ -98,6 +98,14 @@ class SwitchSettings(BaseSettings):
     load_timeout_sec: Seconds = Field(default=120, description="How long loading one model may take.")
     cooldown_sec: Seconds = Field(default=30, description="How long a model that failed to load is left alone.")
     max_waiting: Count = Field(default=256, description="Requests that may wait for one model before 429.")
+    prefix_ram_mb: Annotated[int, Field(ge=0)] = Field(
+        default=64,
+        description="RAM for prompts a model has read, MiB, part of its reservation; 0: it remembers and shares none.",
+    )
+    prefix_disk_mb: Annotated[int, Field(ge=0)] = Field(
+        default=1024,
+        description="Disk on which prompts outlive the model in memory, MiB for all models; 0: none are written.",
+    )
     providers_file: Path | None = Field(
         default=None,
         description="Where providers by URL are declared (TOML, mode 0600 for keys); unset: data/providers.toml.",
@@ -207,6 +215,11 @@ class Settings(BaseSettings):
         if not (text and text.isascii() and text.isprintable() and text == text.strip()):
             raise ValueError("VX11_TOKEN is sent in a header: plain ASCII, no space at either end")
         return token
+
+    @property
+    def prefixes_path(self) -> Path:
+        """Saved states of prompts; each worker makes it, for its user only."""
+        return self.data_path / "prefixes"
 
     @property
     def runtime_path(self) -> Path:

@@ -60,8 +60,8 @@ def context_of(model: ModelFile, context_tokens: int) -> int:
     return min(context_tokens, model.max_context) if model.max_context else context_tokens
 
 
-def need_mb(model: ModelFile, kv_tokens: int) -> int:
-    """MiB to reserve before its worker starts: the file's tensors, the KV memory, a fixed overhead.
+def need_mb(model: ModelFile, kv_tokens: int, prefix_ram_mb: int = 0) -> int:
+    """MiB to reserve before its worker starts: the file's tensors, the KV memory, saved prompts, a fixed overhead.
 
     KV bytes = tokens × values per token × 2 (f16); where the header did not tell the values, a quarter of
     the file stands in for them. The worker's measured size corrects the ledger afterwards.
@@ -70,4 +70,4 @@ def need_mb(model: ModelFile, kv_tokens: int) -> int:
         kv_bytes = model.size_bytes // 4
     else:
         kv_bytes = kv_tokens * model.kv_values_per_token * _KV_BYTES_PER_VALUE
-    return (model.size_bytes + kv_bytes) // _MIB + 1 + _OVERHEAD_MB
+    return (model.size_bytes + kv_bytes) // _MIB + 1 + prefix_ram_mb + _OVERHEAD_MB

@@ -74,3 +74,7 @@ def test_the_need_grows_with_the_file_and_with_the_context() -> None:
 
 def test_where_the_header_does_not_tell_the_cache_s_size_a_share_of_the_file_stands_in() -> None:
     assert need_mb(model(kv_values_per_token=None), 2048) == need_mb(model(kv_values_per_token=0), 2048) + 25
+
+
+def test_memory_for_saved_prompts_is_reserved() -> None:
+    assert need_mb(model(), 2048, 64) == need_mb(model(), 2048) + 64
