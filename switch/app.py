@@ -21,8 +21,9 @@ from switch.flows.providers import Providers
 from switch.flows.registry import Registry
 from switch.flows.tasks import Tasks
 from switch.flows.weather import Weather
-from switch.lifecycle import Limits, Stage
+from switch.lifecycle import Limits
 from switch.pool import Pool
+from switch.residence import Stage
 from switch.routes import chats, engines, models, openai, weather
 from switch.routes.rights import Flows
 

@@ -20,12 +20,14 @@ from config.errors import ModelFailed, VX11Error
 from switch.adapters.sockets import SocketFolder
 from switch.adapters.worker import Program, Worker
 from switch.choose import ModelFile, context_of, need_mb
-from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Start, Stop
+from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Refuse, Start, Stop
+from switch.residence import Model
 from switch.threads import threads_for
 from switch.worker.spec import WorkerSpec
 
 _log = logging.getLogger(__name__)
 _KV_CONVERSATIONS = 2  # whole conversations that fit into the shared KV memory; more share it while they are short
+_KEPT_SEQUENCES, _KEPT_TOKENS = 4, 512  # what a model keeps at hand of finished conversations (decision 0009)
 _REASON_CHARACTERS = 500
 
 
@@ -101,7 +103,7 @@ class Pool:
             slot.file = file
         turn: asyncio.Future[VX11Error | None] = asyncio.get_running_loop().create_future()
         self._tickets[ticket] = turn
-        need = need_mb(file, self._kv_tokens(file))
+        need = need_mb(file, self._kv_tokens(file), self._house.settings.switch.prefix_ram_mb)
         self._carry_out(self._lifecycle.wanted(ticket, file.name, need, self._now()))
         try:
             refusal = await turn
@@ -207,7 +209,7 @@ class Pool:
             if slot.worker is worker:  # not one we are stopping: it died by itself
                 slot.worker = None
                 _log.error("the worker of model %s died", name)
-                self._carry_out(self._lifecycle.died(name, self._now()))
+                self._carry_out(self._lifecycle.died(name, "its worker died", self._now()))
                 self._spawn(self._tell("model.failed", {"model": name, "reason": "its worker died"}, "warning"))
                 self._spawn(worker.stop())
 
@@ -245,4 +247,10 @@ class Pool:
             n_threads_batch=threads.prompt,
             use_extra_bufts=slot.extra_bufts,
             max_waiting=settings.max_waiting,
+            n_kept=_KEPT_SEQUENCES if settings.prefix_ram_mb else 0,
+            kept_tokens=_KEPT_TOKENS,
+            prefix_ram_mb=settings.prefix_ram_mb,
+            prefix_disk_mb=settings.prefix_disk_mb,
+            prefix_folder=str(self._house.settings.prefixes_path.absolute()),
+            model_sha256=file.sha256,
         )

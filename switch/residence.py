@@ -22,13 +22,14 @@ class Stage(StrEnum):
 class Model:
     """One model; sizes in MiB, times monotonic seconds.
 
-    `need_mb` is what it starts with: the estimate, or what a worker of it was once measured at (`learnt_mb`).
+    `need_mb` is what its worker starts with: `estimate_mb`, or what one was once measured at (`learnt_mb`).
     `measured_mb`, of the running worker, corrects the ledger; `base_mb` is what it reserved when it was ready.
     `drains` says why its worker is to end as soon as nobody uses it; until then it takes no newcomers.
     """
 
     name: str
     need_mb: int
+    estimate_mb: int = 0
     learnt_mb: int = 0
     measured_mb: int = 0
     base_mb: int = 0

@@ -10,11 +10,11 @@ from switch.adapters.worker import WorkerLost
 from switch.choose import ModelFile
 from switch.failures import BrokenOff
 from switch.flows.registry import Registry
-from switch.lifecycle import Stage
 from switch.offers import LOCAL, Offer
 from switch.openai import parse_chat, parse_completion
 from switch.orders import Asker, Order
 from switch.pool import Pool
+from switch.residence import Stage
 
 _PARSERS = {"/v1/chat/completions": parse_chat, "/v1/completions": parse_completion}
 _TASKS = {"chat": frozenset({"chat", "completion"}), "completion": frozenset({"completion"})}

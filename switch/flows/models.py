@@ -6,8 +6,8 @@ from config.app import House
 from config.contracts.serving import QueueStatus, ServedModel, ServedModels
 from config.errors import Conflict
 from switch.flows.registry import Registry
-from switch.lifecycle import Model, Stage
 from switch.pool import Pool
+from switch.residence import Model, Stage
 
 
 class Models:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from config.errors import ModelFailed, TooManyRequests, Unavailable
-from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Stage, Start, Stop, evict
+from config.errors import ModelFailed, NotEnoughMemory, TooManyRequests, Unavailable
+from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Refuse, Start, Stop
+from switch.residence import Model, Stage, evict
 
 LIMITS = Limits(budget_mb=100, ttl_sec=300, cooldown_sec=30, max_waiting=5)
 
@@ -58,10 +59,168 @@ def test_a_model_in_use_is_waited_for() -> None:
 
 def test_a_pinned_model_stays() -> None:
     life = Lifecycle(LIMITS)
-    ready(life, "a", 60, 0)
-    model(life, "a").pinned = True
-    assert life.wanted(1, "b", 70, 1) == []
+    ready(life, "a", 30, 0)
+    ready(life, "b", 60, 0)
+    life.pin("a", 30, 0)
+    assert life.wanted(1, "c", 70, 1) == [Stop("b", "memory needed")]
+    assert life.unload("a") == []
+    life.stopped("b", 2)
     assert life.tick(10_000) == []
+
+
+def test_what_could_only_wait_for_a_pinned_model_to_go_is_refused() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.wanted(2, "b", 70, 0)
+    told = refusal(life.pin("a", 60, 1))
+    assert isinstance(told, Unavailable)
+    assert "60 are pinned" in str(told)
+    assert isinstance(refusal(life.wanted(3, "b", 70, 2)), Unavailable)
+
+
+def test_pinning_loads_and_brings_back() -> None:
+    life = Lifecycle(LIMITS)
+    assert life.pin("a", 60, 0) == [Start("a")]
+    life.loaded("a", 1)
+    life.died("a", "SIGKILL", 2)
+    assert life.tick(3) == [Start("a")]
+    life.failed("a", "no file", 4)
+    assert life.tick(5) == []
+    assert life.tick(5 + 2 * LIMITS.cooldown_sec) == [Start("a")]
+    life.loaded("a", 100)
+    assert life.unpin("a", 101) == []
+    assert life.tick(1_000) == [Stop("a", "idle")]
+
+
+def test_pins_that_would_not_fit_together_are_refused_with_the_arithmetic() -> None:
+    life = Lifecycle(LIMITS)
+    life.pin("a", 60, 0)
+    with pytest.raises(NotEnoughMemory, match=r"b needs 50 MiB; 60 of the budget of 100 MiB"):
+        life.pin("b", 50, 1)
+    life.unpin("a", 2)
+    life.pin("b", 50, 3)
+
+
+def test_a_model_may_have_an_idle_time_of_its_own() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 20, 0)
+    ready(life, "b", 20, 0)
+    life.keep("a", 10)
+    assert life.tick(10) == [Stop("a", "idle")]
+    life.keep("b", None)
+    assert life.tick(299) == []
+
+
+def test_who_is_cheap_to_bring_back_makes_room_not_who_was_used_first() -> None:
+    life = Lifecycle(LIMITS)
+    for name, load_sec, now in (("slow", 30.0, 0.0), ("quick", 1.0, 100.0)):
+        life.wanted(1, name, 40, now)
+        life.loaded(name, now + load_sec)
+        life.released(1, name, now + load_sec)
+    assert life.wanted(2, "next", 50, 110) == [Stop("quick", "memory needed")]
+
+
+def test_one_that_took_long_to_load_serves_newcomers_for_a_while_though_others_wait() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 2)
+    life.wanted(2, "b", 70, 3)
+    assert life.wanted(3, "a", 60, 9) == [Grant(3, "a")]
+    assert life.wanted(4, "a", 60, 10) == []
+    life.released(1, "a", 11)
+    assert life.released(3, "a", 11) == [Stop("a", "memory needed")]
+
+
+def test_a_worker_that_outgrows_its_reservation_is_recycled_and_the_next_reserves_what_was_learnt() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 40, 0)
+    life.loaded("a", 0, 44)
+    assert life.measured("a", 55, 10) == []  # 25 % above what it reserved
+    assert life.reserved_mb == 55
+    assert life.measured("a", 56, 20) == []
+    assert life.wanted(2, "a", 40, 21) == []  # it takes no newcomers
+    assert life.wanted(3, "b", 20, 22) == [Start("b")]  # who do not hold up others
+    [stop] = life.released(1, "a", 30)
+    assert stop == Stop("a", "grew to 56 MiB; 44 were reserved")
+    assert life.stopped("a", 31) == [Start("a")]
+    assert model(life, "a").reserved_mb == 56
+
+
+def test_what_was_learnt_never_makes_a_model_impossible() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "a", 40, 0)
+    assert isinstance(life.measured("a", 400, 10)[0], Stop)
+    life.stopped("a", 11)
+    assert life.wanted(1, "a", 40, 12) == [Start("a")]
+    assert life.reserved_mb == LIMITS.budget_mb
+
+
+def test_what_is_taken_beyond_the_budget_is_paid_back_by_idle_models() -> None:
+    life = Lifecycle(LIMITS)
+    ready(life, "idle", 40, 0)
+    life.wanted(1, "busy", 60, 0)
+    life.loaded("busy", 0)
+    life.measured("busy", 70, 10)
+    assert life.tick(11) == [Stop("idle", "memory needed")]
+
+
+def test_a_drained_model_ends_with_its_last_user_and_comes_back_for_those_who_wait() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 1)
+    assert life.drain("a", "its file changed", 2) == []
+    assert life.wanted(2, "a", 60, 3) == []
+    assert life.released(1, "a", 4) == [Stop("a", "its file changed")]
+    assert life.stopped("a", 5) == [Start("a")]
+    assert life.loaded("a", 6) == [Grant(2, "a")]
+    assert life.released(2, "a", 7) == []
+    assert life.drain("a", "disabled", 8) == [Stop("a", "disabled")]
+
+
+def test_a_model_drained_while_it_loads_is_loaded_anew() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.drain("a", "its file changed", 1)
+    assert life.loaded("a", 2) == [Stop("a", "its file changed")]
+    assert life.stopped("a", 3) == [Start("a")]
+    assert life.loaded("a", 4) == [Grant(1, "a")]
+
+
+def test_rest_doubles_with_each_failure_until_somebody_was_served() -> None:
+    life = Lifecycle(LIMITS)
+    now = 0.0
+    for rest in (30, 60, 120):
+        life.wanted(1, "a", 60, now)
+        [told] = life.failed("a", "no GGUF file", now)
+        assert isinstance(told, Refuse)
+        assert told.error.retry_after_sec == rest
+        now += rest
+    ready(life, "a", 60, now)
+    life.died("a", "SIGKILL", now)
+    life.wanted(2, "a", 60, now)
+    told = refusal(life.failed("a", "again", now))
+    assert isinstance(told, ModelFailed)
+    assert told.retry_after_sec == 60
+
+
+def test_a_worker_that_dies_is_replaced_at_once_and_rests_when_the_next_dies_before_it_served() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    assert life.died("a", "SIGSEGV", 1) == []
+    assert life.wanted(2, "a", 60, 2) == [Start("a")]
+    life.loaded("a", 3)
+    life.died("a", "SIGSEGV", 4)
+    assert stage(life, "a") is Stage.COOLING
+    assert isinstance(refusal(life.wanted(3, "a", 60, 5)), ModelFailed)
+
+
+def test_a_worker_that_hung_rests() -> None:
+    life = Lifecycle(LIMITS)
+    life.wanted(1, "a", 60, 0)
+    life.loaded("a", 0)
+    life.died("a", "it hung", 1, rests=True)
+    assert "it hung" in str(refusal(life.wanted(2, "a", 60, 2)))
 
 
 def test_newcomers_do_not_keep_a_busy_model_in_the_way_for_ever() -> None:
@@ -116,15 +275,6 @@ def test_a_load_nobody_waits_for_any_more_makes_room_at_once() -> None:
     life.wanted(2, "b", 70, 1)
     life.gave_up(1, "a", 2)
     assert life.loaded("a", 3) == [Stop("a", "memory needed")]
-
-
-def test_a_pin_taken_off_is_noticed_at_the_next_tick() -> None:
-    life = Lifecycle(LIMITS)
-    ready(life, "a", 60, 0)
-    model(life, "a").pinned = True
-    life.wanted(1, "b", 70, 1)
-    model(life, "a").pinned = False
-    assert life.tick(2) == [Stop("a", "memory needed")]
 
 
 def test_those_who_stood_behind_go_in_at_once_when_the_first_gives_up() -> None:
@@ -250,7 +400,7 @@ def test_a_dead_worker_gives_its_memory_back_and_the_next_want_starts_another() 
     life = Lifecycle(LIMITS)
     life.wanted(1, "a", 60, 0)
     life.loaded("a", 0)
-    assert life.died("a", 1) == []
+    assert life.died("a", "SIGKILL", 1) == []
     assert life.reserved_mb == 0
     assert life.released(1, "a", 2) == []
     assert life.wanted(2, "a", 60, 3) == [Start("a")]
@@ -264,8 +414,13 @@ def test_a_worker_larger_than_its_estimate_corrects_the_ledger_until_it_ends() -
     life.wanted(2, "b", 20, 1)
     assert life.released(1, "a", 2) == [Stop("a", "memory needed")]
     life.wanted(3, "a", 60, 3)
-    assert life.stopped("a", 4) == [Start("b"), Start("a")]  # and not stuck behind a size it cannot start with
-    assert life.reserved_mb == 80
+    assert life.stopped("a", 4) == [Start("b")]
+    assert life.loaded("b", 5) == [Grant(2, "b")]
+    assert life.released(2, "b", 6) == [Stop("b", "memory needed")]
+    assert life.stopped("b", 7) == [
+        Start("a")
+    ]  # alone, for that is what it needs; not stuck behind a size there is not
+    assert life.reserved_mb == LIMITS.budget_mb
 
 
 def candidate(name: str, need_mb: int) -> Model:

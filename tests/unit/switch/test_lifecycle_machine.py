@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Model, Refuse, Stage, Start, Stop
+from config.errors import NotEnoughMemory
+from switch.lifecycle import Effect, Grant, Lifecycle, Limits, Refuse, Start, Stop
+from switch.residence import Model, Stage
 
 LIMITS = Limits(budget_mb=100, ttl_sec=300, cooldown_sec=30, max_waiting=5)
 NEEDS_MB = {"a": 20, "b": 40, "c": 60, "d": 90}
@@ -34,7 +36,7 @@ class Shell(RuleBasedStateMachine):
             match effect:
                 case Start(name):
                     assert name not in self.processes, "one worker a model"
-                    assert name in self.waiting.values(), "nothing is loaded that nobody waits for"
+                    assert name in self.waiting.values() or name in self.pinned, "nothing is loaded for nobody"
                     self.processes[name] = "loading"
                 case Stop(name, why):
                     self.check_victim(name, why)
@@ -46,15 +48,15 @@ class Shell(RuleBasedStateMachine):
                 case Refuse(ticket, _):
                     del self.waiting[ticket]
         if any(isinstance(effect, Start) for effect in effects):
-            assert self.life.reserved_mb <= LIMITS.budget_mb
+            assert self.life.reserved_mb <= LIMITS.budget_mb, "nothing starts on credit"
         self.line = [name for name in self.line if name in self.waiting.values()]
 
     def check_victim(self, name: str, why: str) -> None:
         assert self.processes[name] == "ready"
         assert name not in self.using.values()
-        if why == "memory needed":
-            assert name not in self.pinned
-            first = next(one for one in self.line if self.processes.get(one) != "loading")
+        assert name not in self.pinned or why == "drained" or why.startswith("grew")
+        first = next((one for one in self.line if self.processes.get(one) is None), None)
+        if why == "memory needed" and first is not None:
             assert name != first, "a model makes room for those before its own waiters only"
 
     def pick(self, data: st.DataObject, of: list[Any]) -> Any:
@@ -114,11 +116,11 @@ class Shell(RuleBasedStateMachine):
             self.carry_out(self.life.loaded(name, self.now, measured_mb))
 
     @precondition(lambda self: self.in_state("ready"))
-    @rule(data=st.data())
-    def die(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), rests=st.booleans())
+    def die(self, data: st.DataObject, rests: bool) -> None:
         name = self.pick(data, self.in_state("ready"))
         del self.processes[name]
-        self.carry_out(self.life.died(name, self.now))
+        self.carry_out(self.life.died(name, "it died", self.now, rests=rests))
         for ticket in [ticket for ticket, used in self.using.items() if used == name]:
             del self.using[ticket]
             self.carry_out(self.life.released(ticket, name, self.now))
@@ -140,16 +142,35 @@ class Shell(RuleBasedStateMachine):
         self.now += seconds
         self.carry_out(self.life.tick(self.now))
 
-    @precondition(lambda self: self.in_state("ready"))
-    @rule(data=st.data(), pinned=st.sampled_from([True, False, False]))
-    def pin(self, data: st.DataObject, pinned: bool) -> None:
-        one = self.model(self.pick(data, self.in_state("ready")))
-        one.pinned = pinned
-        (self.pinned.add if pinned else self.pinned.discard)(one.name)
+    @rule(name=st.sampled_from("abcd"))
+    def pin(self, name: str) -> None:
+        was, self.pinned = self.pinned, {*self.pinned, name}
+        try:
+            effects = self.life.pin(name, NEEDS_MB[name], self.now)
+        except NotEnoughMemory:
+            self.pinned = was
+        else:
+            self.carry_out(effects)
+
+    @precondition(lambda self: self.pinned)
+    @rule(data=st.data())
+    def unpin(self, data: st.DataObject) -> None:
+        name = self.pick(data, list(self.pinned))
+        self.pinned.discard(name)
+        self.carry_out(self.life.unpin(name, self.now))
+
+    @precondition(lambda self: self.processes)
+    @rule(data=st.data(), grown_mb=st.sampled_from([None, 10, 45, 120]))
+    def drain(self, data: st.DataObject, grown_mb: int | None) -> None:
+        name = self.pick(data, list(self.processes))
+        if grown_mb is None:
+            self.carry_out(self.life.drain(name, "drained", self.now))
+        else:
+            self.carry_out(self.life.measured(name, grown_mb, self.now))
 
     @invariant()
     def the_budget_holds(self) -> None:
-        larger = any(one.measured_mb > one.need_mb for one in self.life.models())
+        larger = any(one.measured_mb > one.need_mb and one.reserved_mb for one in self.life.models())
         assert larger or self.life.reserved_mb <= LIMITS.budget_mb
 
     @invariant()
@@ -162,15 +183,17 @@ class Shell(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let everything end in its own time: nobody may be left waiting."""
-        for one in self.life.models():
-            one.pinned = False
-        self.pinned.clear()
-        self.carry_out(self.life.tick(self.now))  # any event makes it look again
+        for name in sorted(self.pinned):
+            self.unpin_now(name)
         for _ in range(200):
             if not self.waiting:
                 break
             self.settle_something()
         assert not self.waiting
+
+    def unpin_now(self, name: str) -> None:
+        self.pinned.discard(name)
+        self.carry_out(self.life.unpin(name, self.now))
 
     def settle_something(self) -> None:
         for name in self.in_state("loading"):
@@ -180,6 +203,7 @@ class Shell(RuleBasedStateMachine):
             del self.processes[name]
             self.carry_out(self.life.stopped(name, self.now))
         self.end_all_uses()
+        self.pass_time(1)
 
 
 TestWhateverComes = Shell.TestCase
