@@ -15,6 +15,7 @@ from hermes.adapters.https import WebFetcher
 from hermes.adapters.local import LocalFetcher
 from hermes.adapters.lookout import Lookout
 from hermes.adapters.own_file import OwnFile
+from hermes.adapters.programs import Workbench
 from hermes.adapters.pypi import PypiFetcher
 from hermes.adapters.shelf import Shelf
 from hermes.adapters.web import Web
@@ -22,11 +23,14 @@ from hermes.catalogue import Catalogue, load_catalogue, parse_catalogue
 from hermes.flows.arrival import Arrival
 from hermes.flows.catalogues import Catalogues
 from hermes.flows.desk import Desk
+from hermes.flows.engines import Engines
 from hermes.flows.plans import Plans
+from hermes.flows.programs import Programs
 from hermes.flows.pulls import Pulls
 from hermes.flows.registry import Registry
 from hermes.flows.scans import Scans
 from hermes.hub import Hub
+from hermes.providers import NONE, load_programs, parse_programs
 from hermes.routes import Flows, router
 from hermes.sources import FileSource, PypiSource, WebSource
 
@@ -58,9 +62,10 @@ def create(
     fetchers: Mapping[type, Fetcher[Any]] | None = None,
     tick_sec: float = 1.0,
     pause: Pause = asyncio.sleep,
+    workbench: Workbench | None = None,
 ) -> FastAPI:
-    """The app of hermes. The seams of tests: `catalogue`, `fetchers` (replacing single ones), `tick_sec`, and `pause`
-    (how the web is waited for between tries).
+    """The app of hermes. The seams of tests: `catalogue`, `fetchers` (replacing single ones), `tick_sec`, `pause`
+    (how the web is waited for between tries), and `workbench` (where programs are looked for).
     """
     settings, hermes = house.settings, house.settings.hermes
     shelf = Shelf(settings.models_path, hermes.free_space_mb)
@@ -75,6 +80,8 @@ def create(
     pulls = Pulls(desk, arrival, tick_sec=tick_sec)
     plans = Plans(desk, lookout)
     registry = Registry(desk)
+    own_programs = OwnFile(hermes.programs_file, parse_programs, NONE)
+    programs = Programs(desk, load_programs(), own_programs, workbench or Workbench())
     scans = Scans(desk, registry)
 
     @asynccontextmanager
@@ -84,6 +91,7 @@ def create(
 
     async def own_files() -> None:
         await catalogues.refresh(house.db, house.journal)
+        await programs.refresh()
 
     usage = every(_ABSORB_EVERY_SEC, registry.absorb_usage, name="absorb usage")
     app = create_app(
@@ -94,7 +102,9 @@ def create(
             "downloads": lambda: pulls.live_count,
             "catalogue": lambda: catalogues.problem is None,
             "catalogue_problem": lambda: catalogues.problem,
+            "programs": lambda: programs.problem is None,
+            "programs_problem": lambda: programs.problem,
         },
     )
-    app.state.flows = Flows(house, pulls, plans, registry, scans)
+    app.state.flows = Flows(house, pulls, plans, registry, scans, programs, Engines(desk))
     return app

@@ -59,10 +59,15 @@ class MemoryNeed:
 
 def memory_need(header: GgufHeader, size: int, machine: Machine) -> MemoryNeed:
     """What serving a file of `size` bytes with this header takes."""
-    trained_for = header.context_length or machine.context_tokens
+    return need_of(size, header.context_length, header.kv_values_per_token, machine)
+
+
+def need_of(size: int, context_length: int | None, kv_values_per_token: int | None, machine: Machine) -> MemoryNeed:
+    """What serving a file of `size` bytes takes; what its header did not tell is None."""
+    trained_for = context_length or machine.context_tokens
     context = min(machine.context_tokens, trained_for)
     conversations = min(CONVERSATIONS, machine.parallel)
-    values = header.kv_values_per_token
+    values = kv_values_per_token
     kv_bytes = size // 4 if values is None else context * conversations * values * KV_BYTES_PER_VALUE
     return MemoryNeed(
         file_mb=-(-size // _MIB),

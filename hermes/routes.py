@@ -24,7 +24,10 @@ from config.contracts.models import (
     ScanOrder,
     ScanReport,
 )
+from config.contracts.tools import EngineChoice, EngineQuery, Execution, ExecutionResult, Tool, ToolPatch, Tools
+from hermes.flows.engines import Engines
 from hermes.flows.plans import Plans
+from hermes.flows.programs import Programs
 from hermes.flows.pulls import Pulls
 from hermes.flows.registry import Registry
 from hermes.flows.scans import Scans
@@ -39,6 +42,8 @@ class Flows:
     plans: Plans
     registry: Registry
     scans: Scans
+    programs: Programs
+    engines: Engines
 
 
 def _flows(request: Request) -> Flows:
@@ -77,7 +82,8 @@ async def catalogue(room: Room, _caller: Reader) -> Catalogue:
 
 @router.get("/available", summary="What can be served now, and what could be pulled")
 async def available(room: Room, _caller: Reader) -> Available:
-    return await room.registry.available()
+    programs = await room.programs.tools()
+    return await room.registry.available([tool for tool in programs.items if tool.enabled and tool.state == "ready"])
 
 
 @router.post(
@@ -137,3 +143,39 @@ async def job(room: Room, caller: Reader, job_id: str) -> DownloadJob:
 @router.post("/jobs/{job_id}/cancel", summary="Stop a download; what has arrived is kept for the next pull")
 async def cancel(room: Room, caller: Writer, job_id: str) -> DownloadJob:
     return await room.pulls.cancel(caller, job_id)
+
+
+@router.get("/tools", summary="Command-line AI programs: which there are, how far each got, which may be asked")
+async def tools(room: Room, _caller: Reader) -> Tools:
+    return await room.programs.tools()
+
+
+@router.get("/tools/{name}", summary="One command-line program")
+async def tool(room: Room, _caller: Reader, name: str) -> Tool:
+    return await room.programs.tool(name)
+
+
+@router.patch("/tools/{name}", summary="Let a command-line program be asked, or not")
+async def patch_tool(room: Room, caller: Writer, name: str, body: ToolPatch) -> Tool:
+    return await room.programs.patch(caller, name, body)
+
+
+@router.post("/tools/{name}/onboard", summary="Look at one program: its version, whether it is signed in, its models")
+async def onboard(room: Room, _caller: Writer, name: str) -> Tool:
+    (found,) = await room.programs.onboard([name])
+    return found
+
+
+@router.post("/get-engine", summary="Which model or program of this machine fits a task, and why")
+async def get_engine(room: Room, _caller: Reader, body: EngineQuery) -> EngineChoice:
+    return await room.engines.choose(body)
+
+
+@router.post(
+    "/execute",
+    summary="Run one enabled command-line program by its template",
+    description="Never through a shell, in an empty folder, bounded in time and output. Audited.",
+    response_model=ExecutionResult,
+)
+async def execute(room: Room, caller: Writer, request: Request, body: Execution) -> Response:
+    return await room.house.idempotency.once(request, caller, 200, lambda: room.programs.execute(caller, body))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from config.contracts.models import LIVE_STATES
-from config.db_schema.hermes import LocalModelV2, ModelDownload
+from config.db_schema.hermes import CliOnboardingState, CliProvider, LocalModelV2, ModelDownload
 from config.db_schema.switch import ModelUsageStat
 from config.paging import Position
 
@@ -86,3 +86,24 @@ def uses_since(session: Session, model: str, last_id: int) -> Uses | None:
     ).one()
     count, newest, at = found
     return Uses(count, newest, at) if count else None
+
+
+def program_named(session: Session, name: str) -> CliProvider | None:
+    """The row of a command-line program."""
+    return session.get(CliProvider, name)
+
+
+def all_programs(session: Session) -> list[CliProvider]:
+    """Every program's row, by name."""
+    return list(session.scalars(select(CliProvider).order_by(CliProvider.name)))
+
+
+def steps_of(session: Session, name: str) -> list[CliOnboardingState]:
+    """The onboarding steps of a program, in no order."""
+    return list(session.scalars(select(CliOnboardingState).where(CliOnboardingState.provider == name)))
+
+
+def forget_program(session: Session, row: CliProvider) -> None:
+    """Remove a program's row and its steps."""
+    session.execute(delete(CliOnboardingState).where(CliOnboardingState.provider == row.name))
+    session.delete(row)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from config.contracts.base import Answer, Request, Timestamp
+from config.contracts.tools import Tool
 
 JobState = Literal["PENDING", "RUNNING", "DONE", "ERROR", "CANCELLED"]
 JobPhase = Literal["queued", "looking", "downloading", "joining", "verifying", "registering", "finished"]
@@ -218,10 +219,11 @@ class Available(Answer):
 
     models: list[LocalModel]
     downloadable: list[CatalogueItem]
+    programs: list[Tool] = Field(default_factory=list)
 
 
 class HeaderCard(Answer):
-    """What a model's own header says, read where the file lies; `header_bytes` is how much of it was fetched for that."""
+    """What a model's own header says, read where the file lies; `header_bytes` is how much was fetched for that."""
 
     architecture: str
     title: str | None

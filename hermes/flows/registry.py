@@ -18,6 +18,7 @@ from config.contracts.models import (
     ModelRegister,
     Resources,
 )
+from config.contracts.tools import Tool
 from config.db_schema.hermes import LocalModelV2
 from config.errors import BadModelFile, Conflict, NotFound
 from config.paging import cut, decode_cursor
@@ -52,13 +53,14 @@ class Registry:
         """Every model that can be pulled by name, and which of them are here or on the way."""
         return Catalogue(items=await self._house.db.reading(self._catalogue))
 
-    async def available(self) -> Available:
-        """What can be served now, and what of the catalogue is not here."""
+    async def available(self, programs: list[Tool]) -> Available:
+        """What can be served now, and what of the catalogue is not here; `programs` may be asked too."""
         rows = await self._house.db.reading(store.all_models)
         items = await self._house.db.reading(self._catalogue)
         return Available(
             models=[model_on_wire(row) for row in rows if row.enabled and row.compatibility == "ok"],
             downloadable=[item for item in items if not item.installed],
+            programs=programs,
         )
 
     async def resources(self) -> Resources:

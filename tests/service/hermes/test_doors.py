@@ -8,33 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from config.auth import sha256_of
-from config.db_schema import ApiToken
 from config.settings import HermesSettings
 from tests.support.file_server import Served, file_server
 from tests.support.gguf import gguf_bytes
-from tests.support.hermes import Hermes, hermes_in
+from tests.support.hermes import hermes_in, token_of
 
 MODEL = gguf_bytes()
-
-
-def token_of(hermes: Hermes, user: str, role: str) -> dict[str, str]:
-    token = f"vx11_{user}-of-the-tests"
-    with hermes.house.db.write() as session:
-        session.add(
-            ApiToken(
-                token_id=user,
-                token_sha256=sha256_of(token),
-                name=user,
-                user=user,
-                role=role,
-                created_at=hermes.house.clock.now(),
-                expires_at=None,
-                revoked_at=None,
-                replaced_by=None,
-            )
-        )
-    return {"x-vx11-token": token}
 
 
 WRITES = [
