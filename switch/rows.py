@@ -36,7 +36,7 @@ def state_of(outcome: str) -> str:
     return _STATES.get(outcome, "ERROR")
 
 
-def rows_of(trace: Trace, conditions: Conditions, cost: float | None, now: datetime, latency_ms: float) -> list[Base]:
+def rows_of(trace: Trace, conditions: Conditions, now: datetime, latency_ms: float) -> list[Base]:
     """Its life, each choice, the decision, and what it cost."""
     rows: list[Base] = [] if trace.occasion.has_row else [life_of(trace, now)]
     rows += [_choice(trace, standing, f"asked, failed: {code}") for standing, code in trace.failed]
@@ -45,11 +45,11 @@ def rows_of(trace: Trace, conditions: Conditions, cost: float | None, now: datet
     if chosen is not None:
         rows.append(_choice(trace, chosen, trace.decision))
         rows.append(_program_use(trace, chosen, latency_ms) if chosen.offer.kind == "program" else
-                    _model_use(trace, chosen, cost, latency_ms))  # fmt: skip
+                    _model_use(trace, chosen, latency_ms))  # fmt: skip
     return rows
 
 
-def bills_of(trace: Trace, cost: float | None, now: datetime, latency_ms: float) -> list[Bill]:
+def bills_of(trace: Trace, now: datetime, latency_ms: float) -> list[Bill]:
     """What it adds to the days of the providers that were asked; who failed before the first byte cost nothing."""
     day = day_of(now)
     bills = [Bill(standing.offer.provider, day, True, 0, 0, None, 0.0, now) for standing, _ in trace.failed]
@@ -57,7 +57,7 @@ def bills_of(trace: Trace, cost: float | None, now: datetime, latency_ms: float)
         account = trace.account
         failed = trace.outcome not in ("ok", "refused", "cancelled")
         tokens = account.prompt_tokens, account.completion_tokens
-        bills.append(Bill(trace.chosen.offer.provider, day, failed, *tokens, cost, latency_ms, now))
+        bills.append(Bill(trace.chosen.offer.provider, day, failed, *tokens, trace.cost, latency_ms, now))
     return bills
 
 
@@ -135,7 +135,7 @@ def _decision(trace: Trace, conditions: Conditions, latency_ms: float) -> IaDeci
     )
 
 
-def _model_use(trace: Trace, standing: Standing, cost: float | None, latency_ms: float) -> ModelUsageStat:
+def _model_use(trace: Trace, standing: Standing, latency_ms: float) -> ModelUsageStat:
     account = trace.account
     return ModelUsageStat(
         at=trace.at,
@@ -149,7 +149,7 @@ def _model_use(trace: Trace, standing: Standing, cost: float | None, latency_ms:
         ttft_ms=account.ttft_ms,
         latency_ms=latency_ms,
         finish_reason=account.finish_reason,
-        cost=cost,
+        cost=trace.cost,
     )
 
 

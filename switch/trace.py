@@ -39,6 +39,7 @@ class Trace:
     choice: Choice | None = None
     chosen: Standing | None = None
     started_at: datetime | None = None
+    cost: float | None = None
     failed: list[tuple[Standing, str]] = field(default_factory=list)
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 
 from config import deadline
 from config.app import House
@@ -127,7 +127,7 @@ class Completions:
         delivery = Delivery(headers, account.began, streams=order.stream, tells=tells)
         items = self._providers.provider(offer).ask(order, trace.asker)
         try:
-            with self._providers.holding(offer, order):
+            with self._providers.holding(offer, order), self._charging(standing, trace):
                 async with contextlib.aclosing(items):
                     async for item in items:
                         for given in self._given(item, delivery, trace):
@@ -167,24 +167,29 @@ class Completions:
             now = self._now()
             self._providers.record(standing.offer).succeeded(now, trace.account.latency_ms(now) / 1000)
 
+    @contextlib.contextmanager
+    def _charging(self, standing: Standing, trace: Trace) -> Iterator[None]:
+        """Charge what the answer cost, however much of it there is, before what was held for it is let go."""
+        try:
+            yield
+        finally:
+            account, offer = trace.account, standing.offer
+            if account.status is not None and account.status < 400:
+                tokens = account.prompt_tokens, account.completion_tokens
+                trace.cost = self._providers.cost(offer, trace.order, *tokens)
+                if trace.cost is not None:
+                    self._providers.spending(offer.provider).spent(self._house.clock.now(), trace.cost)
+
     async def _keep(self, trace: Trace) -> None:
         if trace.choice is None and trace.account.broke in _NOTHING_CHOSEN:
             return
         now, latency = self._house.clock.now(), trace.account.latency_ms(self._now())
-        cost = self._cost(trace)
-        rows = rows_of(trace, self._weather.conditions, cost, now, latency)
-        bills = bills_of(trace, cost, now, latency)
-        if cost is None or trace.chosen is None:
+        rows = rows_of(trace, self._weather.conditions, now, latency)
+        bills = bills_of(trace, now, latency)
+        if trace.cost is None:
             self._ledger.keep(rows, bills)
         else:
-            self._providers.spending(trace.chosen.offer.provider).spent(now, cost)
             await self._ledger.keep_now(rows, bills)  # budgets are counted from it after a crash
-
-    def _cost(self, trace: Trace) -> float | None:
-        account, chosen = trace.account, trace.chosen
-        if chosen is None or account.status is None or account.status >= 400:
-            return None
-        return self._providers.cost(chosen.offer, trace.order, account.prompt_tokens, account.completion_tokens)
 
     def _now(self) -> float:
         return self._house.clock.monotonic()
