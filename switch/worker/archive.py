@@ -59,6 +59,7 @@ class Archive:
         for length, state in self._states.matches(tokens):
             if self._is_usable(length, limit, len(state.tokens)):
                 found = Found(min(length, limit), len(state.tokens), state)
+                self._states.touch(state)  # the room for it must not be made at its cost
                 break
         for length, name in self._files.matches(tokens) if self._files else ():
             if min(length, limit) <= max(longer_than, found.length if found else 0):
@@ -123,7 +124,8 @@ class Archive:
         return held <= min(length, limit) if is_whole_only else min(length, limit) > 0
 
     def _restored_from_ram(self, state: State, beginning: list[int], seq_id: int) -> bool:
-        self._states.touch(state)
+        if state not in self._states:  # gone since, for a longer one
+            return False
         with memoryview(state.data) as view:
             return state.tokens[: len(beginning)] == beginning and self._memory.restore(seq_id, view)
 

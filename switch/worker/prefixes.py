@@ -81,7 +81,7 @@ class Prefixes:
 
         `coming` is how many cells all of them, this one included, will want soon beyond what they hold.
         """
-        source = self._source(tokens, running) if reuse else None
+        source = self._source(tokens) if reuse else None
         found = self._found(tokens, source.length if source else 0) if reuse else None
         awaited = self._awaited(tokens, running, found or source) if reuse else None
         if awaited is not None:
@@ -182,7 +182,7 @@ class Prefixes:
         shared = source.length if source and source.seq_id in running else 0
         return not running or self.cells.held_by(running) + coming - shared <= self.cells.total
 
-    def _source(self, tokens: list[int], running: Collection[int]) -> _Source | None:
+    def _source(self, tokens: list[int]) -> _Source | None:
         """The sequence in KV memory that holds the longest beginning of `tokens` and can be continued there."""
         if not self._spec.n_kept:
             return None
@@ -223,7 +223,8 @@ class Prefixes:
             seq_id = self._taken_id(None)
             if self._restored(tokens, found, seq_id):
                 return Place(seq_id, found.length)
-            return Place(seq_id, 0)
+            heapq.heappush(self._free, seq_id)
+            source = self._source(tokens)
         if source is None:
             return Place(self._taken_id(None), 0)
         if source.seq_id in self._kept and (self._is_all(source) or self._is_last_resort(source)):

@@ -38,6 +38,9 @@ class States:
     def __iter__(self) -> Iterator[State]:
         return iter(list(self._by_age))
 
+    def __contains__(self, state: State) -> bool:
+        return state in self._by_age
+
     def matches(self, tokens: list[int]) -> Iterator[tuple[int, State]]:
         """The states that begin like `tokens`, with how far, longest first."""
         return self._tree.matches(tokens)

@@ -1,109 +1,14 @@
 """The engine over a model that counts: continuous batching, queueing, cancelling and failing."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.errors import Internal, ModelFailed, TooManyRequests, Unavailable, VX11Error
-from switch.worker.engine import Engine
-from switch.worker.outlet import End, Outlet, Output
-from switch.worker.sampling import Sampling
-from switch.worker.sequence import Finish, Job
-from switch.worker.spec import WorkerSpec
+from config.errors import Internal, ModelFailed, TooManyRequests, Unavailable
+from switch.worker.outlet import End, Outlet
+from switch.worker.sequence import Finish
 from tests.support.compute import CountingCompute
-
-DEADLINE = 10.0
-
-
-def spec(**changes: int) -> WorkerSpec:
-    plain = WorkerSpec(
-        model_path="m", model_name="m", socket_path="s", n_ctx=64, n_seq_max=3, n_batch=8, n_chunk=4, max_waiting=4
-    )
-    return replace(plain, **changes)  # type: ignore[arg-type] # only whole numbers are changed here
-
-
-def job(prompt: int, most: int | None = 3) -> Job:
-    return Job(list(range(prompt)), Sampling(temperature=0), (), most)
-
-
-def numbers(prompt: int, count: int) -> str:
-    """What the counting model answers."""
-    return "".join(f"{prompt + step} " for step in range(count))
-
-
-class Answers:
-    """Gathers what the engine delivers, by outlet."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._texts: dict[Outlet, str] = {}
-        self._ends: dict[Outlet, End | VX11Error] = {}
-
-    def deliver(self, outputs: list[Output]) -> None:
-        with self._changed:
-            for outlet, text, end, _chances in outputs:
-                self._texts[outlet] = self._texts.get(outlet, "") + text
-                if end is not None:
-                    assert outlet not in self._ends, "an answer ends once"
-                    self._ends[outlet] = end
-            self._changed.notify_all()
-
-    def end(self, outlet: Outlet) -> End | VX11Error:
-        with self._changed:
-            assert self._changed.wait_for(lambda: outlet in self._ends, DEADLINE), "the answer did not end"
-            return self._ends[outlet]
-
-    def text(self, outlet: Outlet) -> str:
-        return self._texts.get(outlet, "")
-
-
-class Bench:
-    """An engine on its thread, and what it delivered."""
-
-    def __init__(self, compute: CountingCompute, **changes: int) -> None:
-        self.compute = compute
-        self.answers = Answers()
-        self.engine = Engine(compute, spec(**changes), self.answers.deliver)
-        self.raised: list[BaseException] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        if self._thread.ident is None:
-            self._thread.start()
-
-    def finish(self) -> None:
-        self.engine.stop()
-        self.compute.gate.set()
-        self._thread.join(DEADLINE)
-        assert not self._thread.is_alive()
-
-    def ask(self, wanted: Job) -> Outlet:
-        outlet = Outlet()
-        self.engine.submit(wanted, outlet)
-        return outlet
-
-    def _run(self) -> None:
-        try:
-            self.engine.run()
-        except RuntimeError as error:
-            self.raised.append(error)
-
-
-@contextmanager
-def bench(compute: CountingCompute | None = None, *, begun: bool = True, **changes: int) -> Iterator[Bench]:
-    one = Bench(compute or CountingCompute(), **changes)
-    if begun:
-        one.start()
-    try:
-        yield one
-    finally:
-        one.start()
-        one.finish()
+from tests.support.engine import DEADLINE, bench, job, numbers
 
 
 def test_one_answer() -> None:
