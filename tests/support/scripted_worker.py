@@ -13,6 +13,7 @@ A plan's members, all optional:
     dies    "before" the head of an answer, "after" the head, or after the first "event"
     holds   a file of FOLDER that must be there before an answer goes on after its first event
     refuses a status to answer every request with
+    says    the text of a streamed answer, instead of numbers
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for number in range(EVENTS):
-            self._event({"choices": [{"delta": {"content": str(number)}, "finish_reason": None}]})
+        for text in script.plan.get("says") or map(str, range(EVENTS)):
+            self._event({"choices": [{"delta": {"content": text}, "finish_reason": None}]})
             if script.plan.get("dies") == "event":
                 _die()
             if not self._held(script):

@@ -146,14 +146,15 @@ async def switch_in(
     clock: Clock | None = None,
     program: Program | None = None,
     budget_mb: int = 10 * MODEL_MB,
+    again: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Room]:
-    """Switch with three models, `a`, `b` and `c`, in the registry."""
+    """Switch with three models, `a`, `b` and `c`, in the registry; `again` for another life of one that was there."""
     stage = folder / "stage"
-    stage.mkdir()
+    stage.mkdir(exist_ok=again)
     command = (sys.executable, "-I", scripted_worker.__file__, str(stage))
     house = house_in(folder, "switch", clock=clock, model_memory_mb=budget_mb, switch=SwitchSettings(**settings))
-    for name in ("a", "b", "c"):
+    for name in () if again else ("a", "b", "c"):
         add_model(house, name)
     app = create(house, worker=program or Program(command, grace_sec=0.5))
     async with served(app) as url, httpx.AsyncClient(base_url=url, headers=ADMIN_HEADERS, timeout=30) as client:
