@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from hermes.adapters.fetcher import Fetcher
 from hermes.adapters.https import WebFetcher
 from hermes.adapters.local import LocalFetcher
 from hermes.adapters.lookout import Lookout
+from hermes.adapters.neighbours import Neighbours
 from hermes.adapters.own_file import OwnFile
 from hermes.adapters.programs import Workbench
 from hermes.adapters.pypi import PypiFetcher
@@ -23,6 +25,7 @@ from hermes.catalogue import Catalogue, load_catalogue, parse_catalogue
 from hermes.flows.arrival import Arrival
 from hermes.flows.catalogues import Catalogues
 from hermes.flows.desk import Desk
+from hermes.flows.discover import Discoveries
 from hermes.flows.engines import Engines
 from hermes.flows.plans import Plans
 from hermes.flows.programs import Programs
@@ -63,9 +66,11 @@ def create(
     tick_sec: float = 1.0,
     pause: Pause = asyncio.sleep,
     workbench: Workbench | None = None,
+    home: Path | None = None,
 ) -> FastAPI:
     """The app of hermes. The seams of tests: `catalogue`, `fetchers` (replacing single ones), `tick_sec`, `pause`
-    (how the web is waited for between tries), and `workbench` (where programs are looked for).
+    (how the web is waited for between tries), `workbench` (where programs are looked for) and
+    `home` (below which other tools keep models).
     """
     settings, hermes = house.settings, house.settings.hermes
     shelf = Shelf(settings.models_path, hermes.free_space_mb)
@@ -89,6 +94,15 @@ def create(
         shelf.prepare()
         yield
 
+    discoveries = Discoveries(
+        desk,
+        lookout,
+        Neighbours(home or Path.home()),
+        pulls=pulls,
+        registry=registry,
+        programs=programs,
+    )
+
     async def own_files() -> None:
         await catalogues.refresh(house.db, house.journal)
         await programs.refresh()
@@ -106,5 +120,5 @@ def create(
             "programs_problem": lambda: programs.problem,
         },
     )
-    app.state.flows = Flows(house, pulls, plans, registry, scans, programs, Engines(desk))
+    app.state.flows = Flows(house, pulls, plans, registry, scans, programs, Engines(desk), discoveries)
     return app

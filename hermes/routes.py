@@ -11,6 +11,7 @@ from starlette.responses import Response
 from config.app import House
 from config.auth import Caller, Requires, Scope
 from config.contracts.base import Page
+from config.contracts.discovery import Discovery, DiscoveryOrder
 from config.contracts.models import (
     Available,
     Catalogue,
@@ -25,6 +26,7 @@ from config.contracts.models import (
     ScanReport,
 )
 from config.contracts.tools import EngineChoice, EngineQuery, Execution, ExecutionResult, Tool, ToolPatch, Tools
+from hermes.flows.discover import Discoveries
 from hermes.flows.engines import Engines
 from hermes.flows.plans import Plans
 from hermes.flows.programs import Programs
@@ -44,6 +46,7 @@ class Flows:
     scans: Scans
     programs: Programs
     engines: Engines
+    discoveries: Discoveries
 
 
 def _flows(request: Request) -> Flows:
@@ -179,3 +182,12 @@ async def get_engine(room: Room, _caller: Reader, body: EngineQuery) -> EngineCh
 )
 async def execute(room: Room, caller: Writer, request: Request, body: Execution) -> Response:
     return await room.house.idempotency.once(request, caller, 200, lambda: room.programs.execute(caller, body))
+
+
+@router.post(
+    "/discover",
+    summary="Look for models and programs here, in the catalogue, on the Hub and on the PATH",
+    description="A plan with its digest; `apply` with that digest carries it out, unless what is found has changed.",
+)
+async def discover(room: Room, caller: Writer, body: DiscoveryOrder) -> Discovery:
+    return await room.discoveries.discover(caller, body)

@@ -95,6 +95,8 @@ async def hermes_in(
         PypiSource: PypiFetcher(shelf, pip_arguments),
     }
     catalogue = None if entries is None else Catalogue(entries)
+    home = folder / "data/home"
+    home.mkdir(parents=True, exist_ok=True)
     app = create(
         house,
         catalogue=catalogue,
@@ -102,6 +104,7 @@ async def hermes_in(
         tick_sec=tick_sec,
         pause=no_pause,
         workbench=Workbench(path, probe_sec=5),
+        home=home,
     )
     async with client_of(app, headers) as client:
         yield Hermes(client, house, house.settings.models_path)
