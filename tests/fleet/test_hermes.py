@@ -18,6 +18,7 @@ from tests.support.eventually import eventually
 from tests.support.file_server import Served, file_server
 from tests.support.gguf import gguf_bytes, sha256
 from tests.support.house import ADMIN, ADMIN_HEADERS
+from tests.support.hub import fake_hub
 from tests.support.ports import free_port_offset
 from tests.support.wheels import index_of, wheel_bytes
 
@@ -183,3 +184,28 @@ async def _pips(folder: Path) -> list[str]:
         if str(folder) in line and "pip_child" in line:
             found.append(line)
     return found
+
+
+async def test_a_real_model_of_a_hub_is_looked_at_chosen_and_fetched(tmp_path: Path) -> None:
+    real = sorted((ROOT / "models").glob("*.gguf"), key=lambda path: path.stat().st_size)
+    if not real:
+        pytest.skip("no real model on this machine")
+    async with fake_hub() as hub:
+        hub.put("ana/real-GGUF", {"real-Q4_K_M.gguf": real[0].read_bytes(), "real-Q8_0.gguf": b"GGUF"})
+        process = HermesProcess(tmp_path, VX11_HERMES_HF_ENDPOINT=hub.url, VX11_HERMES_CHUNK_KB="1024")
+        async with httpx.AsyncClient(base_url=process.url, headers=ADMIN_HEADERS, timeout=30) as client:
+            try:
+                await started(process, client)
+                source = "hf:ana/real-GGUF:Q4_K_M"
+                body = {"source": source, "apply": False}
+                plan = (await client.post("/hermes/models/pull", json=body)).json()
+                assert (plan["verdict"], plan["size_bytes"]) == ("pull", real[0].stat().st_size)
+                assert plan["card"]["header_bytes"] < real[0].stat().st_size / 4
+                assert plan["memory"]["fits"]
+                job = await ended(client, await begun(client, source=source))
+                assert (job["state"], job["error"]) == ("DONE", None)
+                row = (await client.get(f"/hermes/models/{job['name']}")).json()
+                assert row["sha256"] == plan["sha256"] == sha256(real[0].read_bytes())
+                assert row["max_context"] == plan["card"]["context_tokens"]
+            finally:
+                process.end(signal.SIGKILL)
