@@ -1,21 +1,31 @@
 """What one request cost, read off the bytes that pass by. Pure.
 
-An answer ends with `usage` (OpenAI's names) or `timings` (llama.cpp's: `prompt_n`, `predicted_n`) and a
+An answer ends with `usage` (OpenAI's names) or `timings` (llama.cpp's: `prompt_n`, `cache_n`, `predicted_n`) and a
 finish reason, streamed or not, so only the answer's tail is kept and looked at once, when it is over.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 _TAIL_BYTES = 4096
 _PROMPT = re.compile(rb'"prompt_n":\s*(\d+)')
+_REUSED = re.compile(rb'"cache_n":\s*(\d+)')
 _ANSWER = re.compile(rb'"predicted_n":\s*(\d+)')
 _USAGE_PROMPT = re.compile(rb'"prompt_tokens":\s*(\d+)')
 _USAGE_ANSWER = re.compile(rb'"completion_tokens":\s*(\d+)')
 _FINISH = re.compile(rb'"finish_reason":\s*"(\w+)"')
 _FAILURE = re.compile(rb'^data: \{"error": .*"code": "(\w+)"', re.MULTILINE)  # a stream the worker could not go on with
 _EVENT_STREAM = b"text/event-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider told them, where what passes by does not hold them."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
 
 class Account:
@@ -29,6 +39,7 @@ class Account:
         self.status: int | None = None
         self.streams = False
         self.is_whole = False
+        self.usage: Usage | None = None
         self.broke: str | None = None
 
     def begins(self, status: int, content_type: bytes) -> None:
@@ -70,12 +81,16 @@ class Account:
     @property
     def prompt_tokens(self) -> int | None:
         """Tokens of the prompt; None when the answer did not come to its end."""
-        return self._number(_USAGE_PROMPT, _PROMPT)
+        told = self.usage.prompt_tokens if self.usage else self._number(_USAGE_PROMPT)
+        evaluated = self._number(_PROMPT)
+        if told is not None or evaluated is None:
+            return told
+        return evaluated + (self._number(_REUSED) or 0)
 
     @property
     def completion_tokens(self) -> int | None:
         """Tokens of the answer; None when it did not come to its end."""
-        return self._number(_USAGE_ANSWER, _ANSWER)
+        return self.usage.completion_tokens if self.usage else self._number(_USAGE_ANSWER, _ANSWER)
 
     @property
     def finish_reason(self) -> str | None:

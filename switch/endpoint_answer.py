@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from config.errors import BadPeer, BadRequest, TooManyRequests, Unavailable, VX11Error
+from switch.account import Usage
 from switch.event_stream import EventSplitter, content_of, is_comment, is_done
 from switch.orders import Order
 
@@ -94,7 +95,7 @@ class StreamCheck:
         self._name = name
         self._splitter = EventSplitter()
         self._open_choices = order.n
-        self.usage: dict[str, Any] | None = None
+        self.usage: Usage | None = None
         self.is_over = False
 
     def passed(self, piece: bytes) -> bytes:
@@ -117,9 +118,14 @@ class StreamCheck:
             self.is_over = True
             return True
         content = _object_with(self._name, content_of(event), ("choices",))
-        if isinstance(content.get("usage"), dict):
-            self.usage = content["usage"]
+        if isinstance(usage := content.get("usage"), dict):
+            self.usage = Usage(_tokens(usage, "prompt_tokens"), _tokens(usage, "completion_tokens"))
         for choice in content["choices"]:
             if isinstance(choice, dict) and choice.get("finish_reason"):
                 self._open_choices -= 1
         return bool(content["choices"]) or self._wants_usage
+
+
+def _tokens(usage: dict[str, Any], name: str) -> int | None:
+    tokens = usage.get(name)
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None

@@ -52,13 +52,16 @@ class Endpoint:
                 yield _JSON
                 yield body
                 return
-            pieces = self._pieces(answer, StreamCheck(order, self._name))
+            check = StreamCheck(order, self._name)
+            pieces = self._pieces(answer, check)
             try:
                 first = await self._within(self._declared.first_byte_sec, anext(pieces, b""))
                 yield _EVENTS
                 yield first
                 async for piece in pieces:
                     yield piece
+                if check.usage is not None:
+                    yield check.usage
             finally:
                 await pieces.aclose()
 

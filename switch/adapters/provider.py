@@ -6,17 +6,19 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from config.streaming import Head
+from switch.account import Usage
 from switch.orders import Asker, Order
 from switch.waiting import Waiting
 
-Items = AsyncGenerator[Head | Waiting | bytes, None]
+Items = AsyncGenerator[Head | Waiting | Usage | bytes, None]
 
 
 class Provider(Protocol):
     """One provider, for one model of it.
 
-    `ask` gives what there is to tell while the order waits, then the head of an answer, then its pieces. Before the
-    head it raises VX11Errors (another engine may be asked then), after it BrokenOff. Closing it drops the order.
+    `ask` gives what there is to tell while the order waits, then the head of an answer, its pieces, and its usage where
+    the pieces do not hold it. Before the head it raises VX11Errors (another engine may be asked then), after it
+    BrokenOff. Closing it drops the order.
     """
 
     def ask(self, order: Order, asker: Asker) -> Items:

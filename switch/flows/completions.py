@@ -12,7 +12,7 @@ from config.auth import Caller
 from config.errors import BreakerOpen, NotFound, UnknownModel, VX11Error
 from config.logs import correlation_id
 from config.streaming import Head
-from switch.account import Account
+from switch.account import Account, Usage
 from switch.choose import asked, name_in
 from switch.delivery import Delivery, headers_of
 from switch.failures import BrokenOff, verdict
@@ -151,7 +151,7 @@ class Completions:
         finally:
             self._providers.record(offer).breaker.given_up()  # of a try that was dropped; else it means nothing
 
-    def _given(self, item: Head | Waiting | bytes, delivery: Delivery, trace: Trace) -> list[Head | bytes]:
+    def _given(self, item: Head | Waiting | Usage | bytes, delivery: Delivery, trace: Trace) -> list[Head | bytes]:
         if isinstance(item, bytes):
             trace.account.piece(item, self._now())
             return delivery.piece(item)
@@ -159,7 +159,10 @@ class Completions:
             trace.started_at = self._house.clock.now()
             trace.account.begins(item.status, dict(item.headers).get(b"content-type", b""))
             return delivery.head(item)
-        return delivery.waiting(item, self._now())
+        if isinstance(item, Waiting):
+            return delivery.waiting(item, self._now())
+        trace.account.usage = item
+        return []
 
     def _answered(self, standing: Standing, trace: Trace) -> None:
         status = trace.account.status
