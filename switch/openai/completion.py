@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from switch.openai.fields import Fields, is_unicode, json_object
-from switch.openai.wish import Wish, wish_of
+from switch.openai.wish import MAX_LIKELIEST, Wish, wish_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ def parse_completion(raw: bytes) -> CompletionRequest:
     """Check a completion request; raises BadRequest and Invalid as `parse_chat` does."""
     fields = Fields(json_object(raw))
     prompt = _prompt(fields)
-    wish = wish_of(fields, max_tokens_names=("max_tokens",))
+    logprobs = fields.whole("logprobs", low=0, high=MAX_LIKELIEST)
+    wish = wish_of(fields, max_tokens_names=("max_tokens",), logprobs=logprobs, least_tokens=0)
     fields.finish()
     return CompletionRequest(prompt, wish)
 

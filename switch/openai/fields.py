@@ -6,10 +6,12 @@ A parameter is taken, or known to change nothing, or refused by name: none is dr
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from config.errors import BadRequest, Invalid
+
+T = TypeVar("T")
 
 # They address a caller, a bill or a cache, and change no token of the answer.
 _WITHOUT_EFFECT = frozenset(
@@ -17,19 +19,10 @@ _WITHOUT_EFFECT = frozenset(
 )
 # Refused unless they ask for what is done anyway.
 _ONLY: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    "logprobs": (False,),
-    "top_logprobs": (),
-    "logit_bias": ({},),
-    "tools": ([],),
-    "tool_choice": ("none",),
-    "parallel_tool_calls": (True, False),
     "functions": ([],),
     "function_call": ("none",),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "audio": (),
     "prediction": (),
@@ -37,6 +30,7 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "verbosity": (),
     "web_search_options": (),
 }
+_MOST_FAULTS = 50  # told of one body
 
 
 class Fields:
@@ -48,8 +42,9 @@ class Fields:
         self._known = set(_WITHOUT_EFFECT)
 
     def wrong(self, field: str, message: str) -> None:
-        """Note a fault."""
-        self._errors.append({"field": field, "message": message})
+        """Note a fault; of very many the first are enough."""
+        if len(self._errors) < _MOST_FAULTS:
+            self._errors.append({"field": field[:200], "message": message})
 
     def take(self, name: str) -> Any:
         """The member `name`; None where it is absent or null."""
@@ -64,13 +59,14 @@ class Fields:
         self.wrong(name, "must be a string that is not empty")
         return ""
 
-    def flag(self, name: str) -> bool:
-        """True or false; false where it is absent."""
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """True or false."""
         value = self.take(name)
-        if value is None or isinstance(value, bool):
-            return bool(value)
-        self.wrong(name, "must be true or false")
-        return False
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.wrong(name, "must be true or false")
+        return value is True
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
         """A number from `low` to `high`."""
@@ -91,16 +87,26 @@ class Fields:
         self.wrong(name, f"must be a whole number from {low} to {high}")
         return None
 
+    def choice(self, name: str, choices: Mapping[str, T], default: T) -> T:
+        """One of a few words."""
+        value = self.take(name)
+        if value is None:
+            return default
+        if isinstance(value, str) and value in choices:
+            return choices[value]
+        self.wrong(name, f"must be one of {', '.join(choices)}")
+        return default
+
     def finish(self) -> None:
         """Raise Invalid if anything was wrong, was asked for but is not offered, or is not known."""
         for name in sorted(_ONLY.keys() & self._body.keys()):
             value = self.take(name)
             if value is not None and not any(_same(value, allowed) for allowed in _ONLY[name]):
-                self.wrong(name, f"{json.dumps(value)[:80]} is not supported yet")
+                self.wrong(name, f"{json.dumps(value)[:80]} is not supported")
         for name in sorted(self._body.keys() - self._known):
             self.wrong(name, "is not a parameter of this call")
         if self._errors:
-            names = ", ".join(error["field"] for error in self._errors)
+            names = ", ".join(error["field"] for error in self._errors[:10])
             raise Invalid(f"Not as the contract says: {names}.", errors=self._errors)
 
 

@@ -25,8 +25,10 @@ from config.lifeline import die_with_parent
 from config.logs import set_up
 from switch.worker.engine import Engine
 from switch.worker.lifeline import Stdin, be_the_first_to_go
+from switch.worker.limits import Limits
 from switch.worker.loading import Loaded, NoServiceError, load
 from switch.worker.outlet import Output, distribute
+from switch.worker.prompts import Prompts
 from switch.worker.server import Served, Worker
 from switch.worker.spec import SPEC_LIMIT_BYTES, BadSpecError, WorkerSpec
 from switch.worker.watch import Watch
@@ -121,13 +123,15 @@ async def _serve(loaded: Loaded, listener: socket.socket, stdin: Stdin) -> int:
 
 def _server(loaded: Loaded, engine: Engine[Any]) -> uvicorn.Server:
     """The HTTP server, without what nobody behind a socket needs."""
+    model, spec = loaded.model, loaded.spec
+    bos_text = model.bos_text if model.adds_bos else ""
+    prompts = Prompts(model, loaded.template, bos_text=bos_text, n_ctx=spec.n_ctx, model_name=spec.model_name)
     served = Served(
-        spec=loaded.spec,
+        spec=spec,
         engine=engine,
-        tokenize=loaded.model.tokenize,
-        n_vocab=loaded.model.n_vocab,
-        template=loaded.template,
-        bos_text=loaded.model.bos_text if loaded.model.adds_bos else "",
+        prompts=prompts,
+        limits=Limits(model.n_vocab, spec.n_seq_max, prompts.format, model.refuses_grammar),
+        embedder=loaded.embedder,
         facts=loaded.facts,
         clock=SystemClock(),
     )

@@ -26,6 +26,7 @@ from config.errors import BadRequest, Internal, ModelFailed, TooManyRequests, Un
 from switch.worker.batch import Demand, Slice, plan
 from switch.worker.chances import Chance, logprob
 from switch.worker.compute import AbortedError, Compute, D, DecodeError, GrammarError, NoRoomError
+from switch.worker.errands import Errand, Errands
 from switch.worker.meter import Meter
 from switch.worker.outlet import Outlet, Output
 from switch.worker.prefixes import Await, Place, Prefixes
@@ -60,6 +61,7 @@ class Engine(Generic[D]):
         self._spec = spec
         self._deliver = deliver
         self._watch = watch
+        self._errands = Errands(spec.max_waiting)
         self._condition = threading.Condition()
         self._waiting: deque[Ticket] = deque()
         self._running: dict[int, Running[D]] = {}
@@ -91,6 +93,14 @@ class Engine(Generic[D]):
             ticket.cancelled = self._someone_left = True
             if any(self._running[seq_id].ticket is ticket for seq_id in self._prefilling):
                 self._compute.abort(True)
+            self._condition.notify()
+
+    def run_errand(self, errand: Errand) -> None:
+        """Queue work that is no answer; raises TooManyRequests and Unavailable as `submit` does."""
+        with self._condition:
+            if self._stopping:
+                raise self.error or Unavailable("The model is being unloaded.", retry_after_sec=1)
+            self._errands.add(errand)
             self._condition.notify()
 
     def stop(self) -> None:
@@ -150,9 +160,11 @@ class Engine(Generic[D]):
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._stopping or self._waiting or self._running)
+        return bool(self._stopping or self._waiting or self._running or self._errands)
 
     def _step(self) -> None:
+        if self._errands:
+            self._errands.step(self._threads_of(self._spec.n_threads_batch))
         slices = self._prepare()
         if not slices:
             return
@@ -287,6 +299,9 @@ class Engine(Generic[D]):
         """One token of one sequence is bound by latency between threads, everything larger by arithmetic."""
         single = len(slices) == 1 and slices[0].size == 1
         most = self._spec.n_threads if single else self._spec.n_threads_batch
+        return self._threads_of(most)
+
+    def _threads_of(self, most: int) -> int:
         return most if self._watch is None else self._watch.threads(most)
 
     def _advance(self, slices: list[Slice], rows: list[int], started: float) -> None:
@@ -365,4 +380,5 @@ class Engine(Generic[D]):
             self._running.clear()
             self._prefilling = frozenset()
             self._waiting.clear()
+        self._errands.fail_all(error)
         self._deliver([Output(ticket.outlet, "", error) for ticket in tickets])

@@ -72,6 +72,16 @@ class Model:
         self._ends: dict[int, bool] = {}
         self._buffer = ctypes.create_string_buffer(64)
 
+    def metadata(self, name: str) -> str | None:
+        """What the file says under `<architecture>.<name>`, as text."""
+        architecture = self._metadata("general.architecture")
+        return self._metadata(f"{architecture}.{name}")
+
+    def _metadata(self, key: str) -> str | None:
+        buffer = ctypes.create_string_buffer(256)
+        length = lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length >= 0 else None
+
     @property
     def chat_template(self) -> str | None:
         """The Jinja source of the chat template in the file, if it has one."""

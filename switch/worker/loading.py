@@ -17,6 +17,7 @@ from switch.worker import canary
 from switch.worker.archive import Archive
 from switch.worker.binding import VERSION
 from switch.worker.compute import LibraryError
+from switch.worker.embedding import Embedder, EmbeddingContext
 from switch.worker.library import Context, Log, Model
 from switch.worker.lifeline import process_memory
 from switch.worker.prefixes import Prefixes
@@ -48,6 +49,7 @@ class Loaded:
     context: Context
     prefixes: Prefixes
     template: ChatTemplate | None
+    embedder: Embedder
     facts: dict[str, Any]
 
 
@@ -83,7 +85,12 @@ def load(spec: WorkerSpec, on_progress: Callable[[float], None], clock: Clock) -
         "threads": [spec.n_threads, spec.n_threads_batch],
         "memory": process_memory(),
     }
-    return Loaded(spec, model, context, _prefixes(spec, context), template, facts)
+    return Loaded(spec, model, context, _prefixes(spec, context), template, _embedder(spec, model, log), facts)
+
+
+def _embedder(spec: WorkerSpec, model: Model, log: Log) -> Embedder:
+    """What makes the context for embeddings when somebody wants one."""
+    return Embedder(lambda: EmbeddingContext(model, log, n_ctx=spec.n_ctx, n_threads=spec.n_threads_batch))
 
 
 def _check_file(path: Path) -> None:

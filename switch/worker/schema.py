@@ -65,9 +65,35 @@ class SchemaError(ValueError):
 
 def grammar_of(schema: Any, *, strict: bool = False) -> str:
     """The grammar whose texts are the JSON values that fit `schema`; raises SchemaError."""
-    converter = _Converter(schema, strict=strict)
+    rules = Rules()
+    rules.add("", schema, strict=strict)
+    return rules.text()
+
+
+class Rules:
+    """A grammar in the making: rules for schemas, each a document of its own, and rules that join them."""
+
+    def __init__(self) -> None:
+        self._converter = _Converter()
+
+    def add(self, name: str, schema: Any, *, strict: bool = False) -> str:
+        """The name of a rule for the JSON values that fit `schema`; an empty name is the root. Raises SchemaError."""
+        self._converter.begin(schema, strict=strict)
+        return _saying_why(lambda: self._converter.visit(schema, name))
+
+    def define(self, name: str, rule: str) -> None:
+        """Add a rule as it stands; `space` may be used in it."""
+        self._converter.define(name, rule)
+
+    def text(self) -> str:
+        """The whole grammar."""
+        return str(self._converter.format_grammar())
+
+
+def _saying_why(visit: Callable[[], str]) -> str:
+    """What `visit` returns; whatever the converter trips over is a SchemaError."""
     try:
-        converter.visit(schema, "")
+        return visit()
     except RecursionError as error:
         raise SchemaError("the schema is nested too deeply") from error
     except (
@@ -79,19 +105,27 @@ def grammar_of(schema: Any, *, strict: bool = False) -> str:
         OverflowError,
     ) as error:  # how the converter says no
         raise error if isinstance(error, SchemaError) else SchemaError(str(error)[:300]) from error
-    return str(converter.format_grammar())
 
 
 class _Converter(SchemaConverter):  # type: ignore[misc]  # the library has no types
     """Visits each part of a schema and makes a rule of it."""
 
-    def __init__(self, document: Any, *, strict: bool) -> None:
+    def __init__(self) -> None:
         super().__init__(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
         self._rules["space"] = _SPACE
+        self._parts = self._references = 0
+        self.begin({}, strict=False)
+
+    def begin(self, document: Any, *, strict: bool) -> None:
+        """Go on with another document, to which references now lead."""
         self._document = document
         self._strict = strict
         self._names: dict[str, str] = {}
-        self._parts = self._depth = 0
+        self._depth = 0
+
+    def define(self, name: str, rule: str) -> None:
+        """Add a rule as it stands."""
+        self._rules[name] = rule
 
     def visit(self, schema: Any, name: str) -> str:
         """The name of the rule for `schema`."""
@@ -173,7 +207,8 @@ class _Converter(SchemaConverter):  # type: ignore[misc]  # the library has no t
     def _resolve_ref(self, ref: str) -> str:
         """The rule of what is referred to, made once, under a name of its own."""
         if ref not in self._names:
-            name = self._names[ref] = f"ref{len(self._names)}"
+            name = self._names[ref] = f"ref{self._references}"
+            self._references += 1
             made = self.visit(_target(self._document, ref), name)
             if made != name:
                 self._add_rule(name, made)

@@ -3,6 +3,7 @@
     GET  /health               state, who runs, who waits, counts and rates
     POST /v1/chat/completions  OpenAI's chat, streamed or whole
     POST /v1/completions       OpenAI's completion, streamed or whole
+    POST /v1/embeddings        OpenAI's embeddings
 
 Nothing is sent before the first token is there, so every refusal has its proper status. When the client goes,
 the request is cancelled. Errors are the house's problem+json; after the first byte, one `error` event ends the stream.
@@ -11,34 +12,31 @@ the request is cancelled. Errors are the house's problem+json; after the first b
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from config.clock import Clock
-from config.errors import (
-    BadRequest,
-    ContextOverflow,
-    Internal,
-    MethodNotAllowed,
-    NotFound,
-    TooLarge,
-    UnknownModel,
-    VX11Error,
-)
+from config.errors import Internal, MethodNotAllowed, NotFound, TooLarge, UnknownModel, VX11Error
 from config.logs import correlation_id
 from config.problems.outgoing import MEDIA_TYPE, problem_body, problem_headers
 from switch import openai
-from switch.worker import answers
+from switch.worker import answers, vectors
+from switch.worker.embedding import Embedder
 from switch.worker.engine import Engine
-from switch.worker.outlet import GoneError, Outlet
-from switch.worker.sequence import Job
+from switch.worker.limits import Limits
+from switch.worker.outlet import End, GoneError, Outlet
+from switch.worker.prompts import Prompt, Prompts
+from switch.worker.sequence import Finish, Job
+from switch.worker.speaking import Stream, gather, nothing_said, parts_of
 from switch.worker.spec import WorkerSpec
-from switch.worker.template import ChatTemplate
+from switch.worker.tool_format import Format
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,7 +44,8 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY_BYTES = 16 << 20
-_INLINE_CHARACTERS = 20_000
+_INLINE_BYTES = 20_000
+_RANDOM_SEED = 0xFFFFFFFF  # what llama.cpp takes for "any"
 _JSON: Headers = [(b"content-type", b"application/json")]
 _STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _log = logging.getLogger(__name__)
@@ -54,14 +53,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What the server answers for: the engine, how to make prompts for it, and what to call it."""
+    """What the server answers for: the engine, how to make prompts for it, what it can be asked for."""
 
     spec: WorkerSpec
     engine: Engine[Any]
-    tokenize: Callable[[str], list[int]]
-    n_vocab: int
-    template: ChatTemplate | None
-    bos_text: str
+    prompts: Prompts
+    limits: Limits
+    embedder: Embedder
     facts: dict[str, Any]
     clock: Clock
 
@@ -75,6 +73,7 @@ class Worker:
             "/health": ("GET", self._health),
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/completions": ("POST", self._completion),
+            "/v1/embeddings": ("POST", self._embeddings),
         }
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -110,75 +109,115 @@ class Worker:
             "generated_tokens": meter.generated_tokens,
             "prompt_tokens_per_second": round(meter.prompt_rate.per_second, 2),
             "decode_tokens_per_second": round(meter.decode_rate.per_second, 2),
+            "embedding_context": served.embedder.facts(),
             **served.facts,
         }
         await _send_whole(send, json.dumps(body).encode())
 
     async def _chat(self, receive: Receive, send: Send) -> None:
-        request = openai.parse_chat(await _body(receive))
-        served = self._served
-        if served.template is None:
-            raise BadRequest(
-                f"The model {served.spec.model_name} has no chat template, so it cannot chat.",
-                hint="Use POST /v1/completions, or a model tuned for instructions.",
-            )
-        prompt = served.template.render(request.messages)
-        # The tokenizer adds the begin mark itself; a template that also spells it out would double it.
-        if served.bos_text:
-            prompt = prompt.removeprefix(served.bos_text)
-        await self._answer("chat", await self._tokens(prompt), request.wish, receive, send)
+        body = await _body(receive)
+        request = await _parsed(openai.parse_chat, body)
+        self._check_model(request.wish.model)
+        # Rendering runs the template of whoever made the model: beside the loop, whatever it does.
+        prompt = await asyncio.to_thread(self._served.prompts.chat, request)
+        form = self._served.prompts.format if request.tools else None
+        await self._answer("chat", prompt, request.wish, receive, send, tools=request.tools, form=form)
 
     async def _completion(self, receive: Receive, send: Send) -> None:
-        request = openai.parse_completion(await _body(receive))
-        await self._answer("text", await self._tokens(request.prompt), request.wish, receive, send)
+        body = await _body(receive)
+        request = await _parsed(openai.parse_completion, body)
+        self._check_model(request.wish.model)
+        prompt = await _inline_if_small(len(body), self._served.prompts.completion, request.prompt)
+        await self._answer("text", prompt, request.wish, receive, send)
 
-    async def _tokens(self, prompt: str | list[int]) -> list[int]:
-        """The prompt as tokens; a long text is cut in a thread, so that the streams of others flow on."""
-        served = self._served
-        if isinstance(prompt, list):
-            if max(prompt) >= served.n_vocab:
-                raise BadRequest(f"The prompt names token {max(prompt)}; the model has {served.n_vocab}.")
-            tokens = prompt
-        elif len(prompt) > _INLINE_CHARACTERS:
-            tokens = await asyncio.to_thread(served.tokenize, prompt)
-        else:
-            tokens = served.tokenize(prompt)
-        if not tokens:
-            raise BadRequest("The prompt is empty.")
-        _check_fits(len(tokens), served.spec.n_ctx)
-        return tokens
+    async def _embeddings(self, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        request = await _parsed(openai.parse_embedding, body)
+        self._check_model(request.model)
+        inputs = await asyncio.to_thread(lambda: [self._served.prompts.tokens(one) for one in request.inputs])
+        async with vectors.computed(self._served.engine, self._served.embedder, inputs, _until_gone(receive)) as made:
+            await _send_whole(send, vectors.body(request, self._served.spec.model_name, inputs, await made))
+
+    def _check_model(self, name: str) -> None:
+        spec = self._served.spec
+        if name not in (spec.model_name, *spec.aliases):
+            raise UnknownModel(f"This worker holds {spec.model_name}, not {name[:200]}.")
 
     async def _answer(
-        self, kind: answers.Kind, prompt: list[int], wish: openai.Wish, receive: Receive, send: Send
+        self,
+        kind: answers.Kind,
+        prompt: Prompt,
+        wish: openai.Wish,
+        receive: Receive,
+        send: Send,
+        *,
+        tools: openai.Tools | None = None,
+        form: Format | None = None,
     ) -> None:
-        """Run the job and send its answer; cancelled when the client goes, or this coroutine is."""
-        spec, outlet = self._served.spec, Outlet()
-        if wish.model not in (spec.model_name, *spec.aliases):
-            raise UnknownModel(f"This worker holds {spec.model_name}, not {wish.model}.")
+        """Run the jobs of a request and send what they give; cancelled when the client goes, or this coroutine is."""
+        self._served.limits.check(wish)
         heading = answers.Heading(
             kind=kind,
             id=("chatcmpl-" if kind == "chat" else "cmpl-") + secrets.token_hex(12),
             created=int(self._served.clock.now().timestamp()),
-            model=spec.model_name,
+            model=self._served.spec.model_name,
+            dropped_messages=prompt.dropped_messages,
         )
-        job = Job(prompt, wish.sampling, wish.stops, wish.max_tokens)
-        async with self._running(job, outlet, receive):
+        jobs = await self._jobs(prompt, wish, tools)
+        async with self._running(jobs, receive) as outlets:
+            parts = parts_of(outlets) if outlets else nothing_said(_empty(prompt), wish.choices)
             if wish.stream:
-                await _stream(answers.Events(heading), outlet, wish, send)
+                stream = Stream(heading, wish.choices, form, include_usage=wish.include_usage)
+                await stream.send(parts, lambda: _begin(send), lambda data, more: _send_part(send, data, more=more))
             else:
-                await _gather(heading, outlet, send)
+                with_chances = wish.logprobs is not None
+                await _send_whole(send, await gather(heading, parts, wish.choices, form, with_chances=with_chances))
+
+    async def _jobs(self, prompt: Prompt, wish: openai.Wish, tools: openai.Tools | None) -> list[Job]:
+        """One job a choice, each with a seed of its own; none where not a single token is wanted."""
+        sampling = wish.sampling
+        if wish.constraint or tools:
+            sampling = await asyncio.to_thread(self._served.limits.sampling, wish, tools)
+        if wish.max_tokens == 0:
+            return []
+        seeds = ((sampling.seed + place) % _RANDOM_SEED for place in range(wish.choices))
+        seeded = (dataclasses.replace(sampling, seed=seed) for seed in seeds)
+        return [Job(prompt.tokens, each, wish.stops, wish.max_tokens, wish.logprobs, wish.reuse) for each in seeded]
 
     @asynccontextmanager
-    async def _running(self, job: Job, outlet: Outlet, receive: Receive) -> AsyncIterator[None]:
-        """The job runs inside; whoever leaves before its end, client or server, cancels it."""
-        ticket = self._served.engine.submit(job, outlet)
+    async def _running(self, jobs: Sequence[Job], receive: Receive) -> AsyncIterator[list[Outlet]]:
+        """The jobs run inside; whoever leaves before their end, client or server, cancels them."""
+        engine, outlets = self._served.engine, [Outlet() for _ in jobs]
         watch = asyncio.create_task(_until_gone(receive))
-        watch.add_done_callback(lambda _task: outlet.push("", GoneError()))
+        for outlet in outlets:
+            watch.add_done_callback(partial(_tell_gone, outlet))
+        tickets = []
         try:
-            yield
+            for job, outlet in zip(jobs, outlets, strict=True):
+                tickets.append(engine.submit(job, outlet))
+            yield outlets
         finally:
             watch.cancel()
-            self._served.engine.cancel(ticket)
+            for ticket in tickets:
+                engine.cancel(ticket)
+
+
+def _tell_gone(outlet: Outlet, _watch: asyncio.Task[None]) -> None:
+    outlet.push("", GoneError())
+
+
+def _empty(prompt: Prompt) -> End:
+    """The end of an answer that was not to hold a single token."""
+    return End(Finish.LENGTH, len(prompt.tokens), 0, 0.0, 0.0)
+
+
+async def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
+    return await _inline_if_small(len(body), parse, body)
+
+
+async def _inline_if_small(size: int, work: Callable[[Any], Any], argument: Any) -> Any:
+    """`work` on a large argument runs in a thread, so that the streams of others flow on."""
+    return work(argument) if size <= _INLINE_BYTES else await asyncio.to_thread(work, argument)
 
 
 def _header(scope: MutableMapping[str, Any], name: bytes) -> str:
@@ -190,41 +229,6 @@ async def _until_gone(receive: Receive) -> None:
     """Return when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _stream(events: answers.Events, outlet: Outlet, wish: openai.Wish, send: Send) -> None:
-    """Send the answer as it comes. What one step gave goes out in one write."""
-    text, end, _ = await outlet.take()
-    await send({"type": "http.response.start", "status": 200, "headers": _STREAM})
-    opening = events.opening()
-    try:
-        while end is None:
-            await _send_part(send, opening + events.text(text))
-            opening = b""
-            text, end, _ = await outlet.take()
-        last = events.text(text) if text else b""
-        await _send_part(send, opening + last + events.closing(end, include_usage=wish.include_usage), more=False)
-    except VX11Error as error:
-        await _send_part(send, answers.failure(error), more=False)
-
-
-async def _gather(heading: answers.Heading, outlet: Outlet, send: Send) -> None:
-    """Send the answer once it is whole."""
-    texts: list[str] = []
-    end = None
-    while end is None:
-        text, end, _ = await outlet.take()
-        texts.append(text)
-    await _send_whole(send, answers.whole(heading, "".join(texts), end))
-
-
-def _check_fits(prompt_tokens: int, n_ctx: int) -> None:
-    """At least one token of the answer must fit beside the prompt; raises ContextOverflow."""
-    if prompt_tokens >= n_ctx:
-        raise ContextOverflow(
-            f"The prompt has {prompt_tokens} tokens; the context of this model holds {n_ctx}, answer included.",
-            extra={"prompt_tokens": prompt_tokens, "context_tokens": n_ctx},
-        )
 
 
 async def _body(receive: Receive) -> bytes:
@@ -243,6 +247,10 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
+async def _begin(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _STREAM})
+
+
 async def _send_problem(send: Send, error: VX11Error, path: str) -> None:
     headers = {"content-type": MEDIA_TYPE, **problem_headers(error)}
     body = json.dumps(problem_body(error, openai=path.startswith("/v1/"))).encode()
@@ -258,4 +266,5 @@ async def _send_whole(send: Send, body: bytes, status: int = 200, headers: Heade
 
 
 async def _send_part(send: Send, body: bytes, *, more: bool = True) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
+    if body or not more:
+        await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -19,7 +19,7 @@ HEADING = answers.Heading("chat", "chatcmpl-1", 0, "a")
 EVENTS = answers.Events(HEADING)
 TRICKY = '"finish_reason": "stop", "prompt_n": 1 \n data: {"error": {"code": "no"}}'
 STREAM = EVENTS.opening() + EVENTS.text("Hello" * 500) + EVENTS.text(TRICKY)
-WHOLE_STREAM = STREAM + EVENTS.closing(END, include_usage=True)
+WHOLE_STREAM = STREAM + EVENTS.closing(END, all_ends=[END]) + answers.last_events(HEADING, [END], include_usage=True)
 JSON, SSE = b"application/json", b"text/event-stream; charset=utf-8"
 
 
@@ -32,7 +32,7 @@ def account(*pieces: bytes, status: int = 200, kind: bytes = SSE) -> Account:
 
 
 def test_a_whole_answer() -> None:
-    seen = account(answers.whole(HEADING, TRICKY, END), kind=JSON)
+    seen = account(answers.whole(HEADING, [answers.Choice(texts=[TRICKY], end=END)]), kind=JSON)
     assert (seen.outcome, seen.finish_reason) == ("ok", "length")
     assert (seen.prompt_tokens, seen.completion_tokens, seen.streams) == (11, 42, False)
 
@@ -74,3 +74,9 @@ def test_an_answer_that_never_began() -> None:
 def test_times_are_milliseconds_since_the_request_came() -> None:
     seen = account(b"data: 1\n\n", b"data: 2\n\n")
     assert (seen.ttft_ms, seen.latency_ms(103.5)) == (1000.0, 3500.0)
+
+
+def test_a_stream_without_usage_is_counted_by_what_was_evaluated_and_reused() -> None:
+    end = End(Finish.STOP, 11, 42, prompt_seconds=0.1, decode_seconds=1.0, cached_tokens=9)
+    seen = account(STREAM, EVENTS.closing(end, all_ends=[end]) + answers.DONE)
+    assert (seen.prompt_tokens, seen.completion_tokens) == (11, 42)

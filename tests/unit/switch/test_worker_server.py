@@ -7,14 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from config.errors import ModelFailed
+from switch.worker.embedding import Embedder, EmbeddingContext
 from switch.worker.engine import Engine
+from switch.worker.limits import Limits
 from switch.worker.outlet import Output, distribute
+from switch.worker.prompts import Prompts
 from switch.worker.server import MAX_BODY_BYTES, Served, Worker
 from switch.worker.spec import WorkerSpec
 from switch.worker.template import ChatTemplate
 from tests.support.clock import ManualClock
 from tests.support.compute import CountingCompute
 from tests.support.eventually import eventually
+from tests.support.vocabulary import ByteVocabulary
 
 SPEC = WorkerSpec(
     model_path="m",
@@ -81,6 +86,10 @@ class House:
         return exchange
 
 
+def no_vectors() -> EmbeddingContext:
+    raise ModelFailed("There is no context for embeddings here.")
+
+
 @asynccontextmanager
 async def serving(*, template: str | None = TEMPLATE) -> AsyncIterator[House]:
     loop, compute = asyncio.get_running_loop(), CountingCompute()
@@ -89,13 +98,14 @@ async def serving(*, template: str | None = TEMPLATE) -> AsyncIterator[House]:
         loop.call_soon_threadsafe(distribute, outputs)
 
     engine = Engine(compute, SPEC, deliver)
+    chat = None if template is None else ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now)
+    prompts = Prompts(ByteVocabulary(), chat, bos_text="<s>", n_ctx=SPEC.n_ctx, model_name="m")
     served = Served(
         spec=SPEC,
         engine=engine,
-        tokenize=lambda text: list(text.encode()),
-        n_vocab=256,
-        template=None if template is None else ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now),
-        bos_text="<s>",
+        prompts=prompts,
+        limits=Limits(256, SPEC.n_seq_max, prompts.format, lambda grammar: "nonsense" in grammar),
+        embedder=Embedder(no_vectors),
         facts={"n_ctx": SPEC.n_ctx},
         clock=ManualClock(),
     )
@@ -119,7 +129,9 @@ async def test_a_whole_chat() -> None:
     assert answer.status == 200
     # Six bytes of prompt ("uhello"): the begin mark is the tokenizer's to add, not the template's.
     assert answer.json()["choices"][0]["message"]["content"] == "6 7 8 "
-    assert answer.json()["usage"] == {"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 9}
+    details = {"cached_tokens": 0}
+    expected = {"prompt_tokens": 6, "completion_tokens": 3, "total_tokens": 9, "prompt_tokens_details": details}
+    assert answer.json()["usage"] == expected
 
 
 async def test_a_streamed_chat_says_the_same() -> None:
@@ -141,7 +153,7 @@ async def test_completions_take_text_and_tokens() -> None:
     async with serving() as house:
         text = await house.ask("/v1/completions", {"model": "also-m", "prompt": "abc", "max_tokens": 1})
         tokens = await house.ask("/v1/completions", {"model": "m", "prompt": [1, 2], "max_tokens": 1, "stream": True})
-        beyond = await house.ask("/v1/completions", {"model": "m", "prompt": [256]})
+        beyond = await house.ask("/v1/completions", {"model": "m", "prompt": [ByteVocabulary.n_vocab]})
     assert text.json()["choices"][0]["text"] == "3 "
     assert tokens.events()[0]["choices"][0]["text"] == "2 "
     assert beyond.status == 400
@@ -163,7 +175,7 @@ async def test_refusals_are_problems() -> None:
             await house.ask("/v1/chat/completions", b"{"),
             await house.ask("/v1/chat/completions", chat(model="another")),
             await house.ask("/v1/chat/completions", b"", method="GET"),
-            await house.ask("/v1/embeddings", {}),
+            await house.ask("/v1/rerank", {}),
             await house.ask("/v1/chat/completions", b" " * (MAX_BODY_BYTES + 1)),
         ]
     assert [answer.status for answer in found] == [422, 400, 404, 405, 404, 413]
