@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.services import service_named
 
@@ -97,7 +97,25 @@ class SwitchSettings(BaseSettings):
     )
     load_timeout_sec: Seconds = Field(default=120, description="How long loading one model may take.")
     cooldown_sec: Seconds = Field(default=30, description="How long a model that failed to load is left alone.")
+    stall_sec: Seconds = Field(
+        default=60, description="How long a worker may show no progress before it counts as hung and is killed."
+    )
     max_waiting: Count = Field(default=256, description="Requests that may wait for one model before 429.")
+    max_waiting_tokens: Count = Field(
+        default=1_000_000, description="Tokens, prompts and expected answers, that may wait for one model before 429."
+    )
+    cores: int | None = Field(
+        default=None, ge=1, description="Models that may compute at once; unset: one a core of this machine."
+    )
+    turn_sec: Seconds = Field(
+        default=2, description="How long a model keeps a core before it takes no newcomers while other models wait."
+    )
+    pinned: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Models that are loaded at start and stay in memory, separated by commas."
+    )
+    model_ttls: Annotated[dict[str, float], NoDecode] = Field(
+        default_factory=dict, description="Idle times of single models, seconds: `name=60,other=3600`."
+    )
     prefix_ram_mb: Annotated[int, Field(ge=0)] = Field(
         default=64,
         description="RAM for prompts a model has read, MiB, part of its reservation; 0: it remembers and shares none.",
@@ -113,6 +131,19 @@ class SwitchSettings(BaseSettings):
     program_timeout_sec: Seconds = Field(default=120, description="How long a command-line program may take to answer.")
     fluzo_sec: Seconds = Field(default=2, description="Seconds between two looks at the machine's signals.")
     parallel_tasks: Count = Field(default=2, description="Tasks of /switch/task that are answered at once.")
+
+    @field_validator("pinned", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("model_ttls", mode="before")
+    @classmethod
+    def _times(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = (entry.partition("=") for entry in value.split(",") if entry.strip())
+        return {name.strip(): seconds.strip() for name, _, seconds in pairs}
 
 
 class HermesSettings(BaseSettings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from switch.flows.registry import Registry
 from switch.flows.tasks import Tasks
 from switch.flows.weather import Weather
 from switch.lifecycle import Limits
+from switch.local import Local
 from switch.pool import Pool
 from switch.residence import Stage
 from switch.routes import chats, engines, models, openai, weather
@@ -34,8 +36,9 @@ _TICK_SEC = 1.0
 def create(house: House, *, worker: Program | None = None, sensors: Sensors | None = None) -> FastAPI:
     """The Switch app on the foundation `house`. `worker` (what serves a model) and `sensors` are the seams of tests."""
     pool = Pool(house, _limits(house), program=worker)
+    local = Local(house, pool, cores=house.settings.switch.cores or len(os.sched_getaffinity(0)))
     registry = Registry(house)
-    flows = _flows(house, pool, registry, sensors or Sensors())
+    flows = _flows(house, pool, local, registry, sensors or Sensors())
 
     @contextlib.asynccontextmanager
     async def workers() -> AsyncIterator[None]:
@@ -61,10 +64,10 @@ def create(house: House, *, worker: Program | None = None, sensors: Sensors | No
     return app
 
 
-def _flows(house: House, pool: Pool, registry: Registry, sensors: Sensors) -> Flows:
+def _flows(house: House, pool: Pool, local: Local, registry: Registry, sensors: Sensors) -> Flows:
     ledger = Ledger(house)
     sky = Weather(house, sensors, ledger)
-    providers = Providers(house, Locals(pool, registry))
+    providers = Providers(house, Locals(pool, local, registry))
     completions = Completions(house, providers, sky, ledger)
     prompts = Chats(house, completions)
     return Flows(
@@ -72,7 +75,7 @@ def _flows(house: House, pool: Pool, registry: Registry, sensors: Sensors) -> Fl
         ledger=ledger,
         providers=providers,
         completions=completions,
-        models=Models(house, pool, registry),
+        models=Models(house, pool, local, registry),
         chats=prompts,
         tasks=Tasks(house, prompts),
         engines=Engines(house, providers, sky, ledger),

@@ -86,6 +86,10 @@ class Lifecycle:
         """Every model it has heard of; for showing, not for deciding."""
         return list(self._models.values())
 
+    def model(self, name: str) -> Model | None:
+        """One of them."""
+        return self._models.get(name)
+
     @property
     def reserved_mb(self) -> int:
         """The part of the budget that is taken."""

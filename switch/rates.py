@@ -64,7 +64,6 @@ class ModelRates:
     _prompt: dict[int, Average] = field(default_factory=dict)
     _decode: dict[int, Average] = field(default_factory=dict)
     _answer: Average = field(default_factory=Average)
-    _load: Average = field(default_factory=Average)
 
     def learn(self, timings: Timings, at_once: int) -> None:
         """Count one answer, made while about `at_once` requests were served."""
@@ -76,14 +75,10 @@ class ModelRates:
         if timings.answer_tokens:
             self._answer.add(timings.answer_tokens)
 
-    def learn_load(self, seconds: float) -> None:
-        """Count one load."""
-        self._load.add(seconds)
-
     @property
     def load_seconds(self) -> float:
-        """How long bringing it into memory takes."""
-        return self.size_mb / _DISK_MB_PER_SEC + _START_SEC if self._load.value is None else self._load.value
+        """How long bringing it into memory takes, before that was measured."""
+        return self.size_mb / _DISK_MB_PER_SEC + _START_SEC
 
     def prompt_per_second(self, at_once: int = 1) -> float:
         """Prompt tokens a second that one of `at_once` requests gets."""

@@ -40,6 +40,14 @@ class Program:
     grace_sec: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long loading may take in all, and how long a worker may show no sign of getting on."""
+
+    load_sec: float
+    stall_sec: float
+
+
 class Worker:
     """One running worker. Made by `start`; `gone` is done when its process has ended. `spec` is how it runs."""
 
@@ -51,6 +59,7 @@ class Worker:
         self._process = process
         self._session = session
         self._grace_sec = grace_sec
+        self._killed_because = ""
 
     @classmethod
     async def start(
@@ -59,7 +68,7 @@ class Worker:
         clients: Clients,
         *,
         program: Program,
-        timeout_sec: float,
+        patience: Patience,
         on_progress: Callable[[float], None],
     ) -> Worker:
         """Spawn a worker and wait until its model answers; ModelFailed says why it does not.
@@ -68,14 +77,14 @@ class Worker:
         CPU-specific buffers, which is where native builds have crashed (docs of the canary).
         """
         try:
-            return await cls._start_once(spec, clients, program, timeout_sec, on_progress)
+            return await cls._start_once(spec, clients, program, patience, on_progress)
         except _Crashed as crash:
             if not spec.use_extra_bufts:
                 raise ModelFailed(str(crash)) from crash
             _log.warning("a worker of %s: %s; once more without extra buffers", spec.model_name, crash)
         spec = replace(spec, use_extra_bufts=False)
         try:
-            return await cls._start_once(spec, clients, program, timeout_sec, on_progress)
+            return await cls._start_once(spec, clients, program, patience, on_progress)
         except _Crashed as crash:
             raise ModelFailed(f"{crash}, twice: with the CPU's extra buffers and without") from crash
 
@@ -85,16 +94,16 @@ class Worker:
         spec: WorkerSpec,
         clients: Clients,
         program: Program,
-        timeout_sec: float,
+        patience: Patience,
         on_progress: Callable[[float], None],
     ) -> Worker:
         process = await _spawned(program.command)
         try:
-            async with asyncio.timeout(timeout_sec):
-                await _until_ready(process, spec, on_progress)
+            async with asyncio.timeout(patience.load_sec):
+                await _until_ready(process, spec, patience.stall_sec, on_progress)
         except TimeoutError:
             await _end(process, program.grace_sec)
-            raise ModelFailed(f"not loaded within {timeout_sec:g} s") from None
+            raise ModelFailed(f"not loaded within {patience.load_sec:g} s") from None
         except BaseException:
             await _end(process, program.grace_sec)
             raise
@@ -108,6 +117,34 @@ class Worker:
     async def memory_mb(self) -> float | None:
         """Its proportional set size in MiB, as the kernel counts it now; None when it is gone."""
         return await asyncio.to_thread(pss_mb, self.pid)
+
+    async def health(self) -> dict[str, object]:
+        """How it is, in its own words (`server.py`); ValueError for other words."""
+        async with self._session.get("http://worker/health") as answer:
+            said = await answer.json()
+        if not isinstance(said, dict):
+            raise ValueError("no JSON object")
+        return said
+
+    def kill(self, why: str) -> None:
+        """End it now: it hangs, so it would not hear anything else."""
+        self._killed_because = why
+        _kill(self._process)
+
+    @property
+    def hung(self) -> bool:
+        """Whether it had to be killed."""
+        return bool(self._killed_because)
+
+    @property
+    def end_in_words(self) -> str:
+        """Of what it died."""
+        if self._killed_because:
+            return self._killed_because
+        code = self._process.returncode
+        if code == -signal.SIGBUS:
+            return "its file was cut short under it (SIGBUS)"
+        return "its worker broke off the connection" if code is None else f"its worker ended with {_name_of(code)}"
 
     async def ask(self, path: str, body: bytes) -> AsyncGenerator[Head | bytes, None]:
         """POST `body` to the worker: the head of its answer, then the pieces as they come.
@@ -127,7 +164,7 @@ class Worker:
         except aiohttp.ClientError as error:
             # Its connections end a moment before its death is known; who asks next must not meet it again.
             await asyncio.wait([self.gone], timeout=_DEATH_SEC)
-            raise WorkerLost(str(error)) from error
+            raise WorkerLost(self.end_in_words) from error
 
     async def stop(self) -> None:
         """End the process: closing its stdin asks, the signal after a grace insists."""
@@ -137,7 +174,7 @@ class Worker:
 
 
 class WorkerLost(Exception):
-    """The connection to the worker broke off: it died, or is about to."""
+    """The connection to the worker broke off: it died, or is about to. Its text says of what."""
 
 
 class _Crashed(Exception):
@@ -158,14 +195,14 @@ async def _spawned(command: tuple[str, ...]) -> asyncio.subprocess.Process:
 
 
 async def _until_ready(
-    process: asyncio.subprocess.Process, spec: WorkerSpec, on_progress: Callable[[float], None]
+    process: asyncio.subprocess.Process, spec: WorkerSpec, stall_sec: float, on_progress: Callable[[float], None]
 ) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(ConnectionError):  # it died at once; what it said is still to be read
         process.stdin.write(spec.line().encode())
         await process.stdin.drain()
-    async for line in _lines(process.stdout):
+    async for line in _lines(process.stdout, stall_sec):
         match _said(line):
             case {"event": "loading", "progress": int() | float() as share}:
                 on_progress(share)
@@ -179,13 +216,15 @@ async def _until_ready(
     raise _Crashed(f"its worker ended with {_name_of(code)} while loading")
 
 
-async def _lines(stdout: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Its lines; one longer than the reader's limit comes in parts, or is passed over."""
+async def _lines(stdout: asyncio.StreamReader, stall_sec: float) -> AsyncGenerator[bytes, None]:
+    """Its lines; one longer than the reader's limit comes in parts, or is passed over. ModelFailed when none comes."""
     while True:
         try:
-            line = await stdout.readline()
+            line = await asyncio.wait_for(stdout.readline(), stall_sec)
         except ValueError:  # what was read of it is dropped
             continue
+        except TimeoutError:
+            raise ModelFailed(f"it hung while loading: no sign of progress for {stall_sec:g} s") from None
         if not line:
             return
         yield line

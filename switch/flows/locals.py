@@ -10,6 +10,7 @@ from switch.adapters.worker import WorkerLost
 from switch.choose import ModelFile
 from switch.failures import BrokenOff
 from switch.flows.registry import Registry
+from switch.local import Local
 from switch.offers import LOCAL, Offer
 from switch.openai import parse_chat, parse_completion
 from switch.orders import Asker, Order
@@ -25,8 +26,9 @@ _READ_BYTES_SEC = 500e6  # a file from a middling disk
 class Locals:
     """The models of this machine."""
 
-    def __init__(self, pool: Pool, registry: Registry) -> None:
+    def __init__(self, pool: Pool, local: Local, registry: Registry) -> None:
         self._pool = pool
+        self._local = local
         self._registry = registry
 
     async def offers(self, *, anew: bool) -> list[Offer]:
@@ -38,7 +40,7 @@ class Locals:
     def provider(self, offer: Offer) -> Provider:
         """Who answers for a local model."""
         assert offer.file is not None
-        return LocalModel(self._pool, offer.file)
+        return LocalModel(self._local, offer.file)
 
 
 def _offer(file: ModelFile, ready: bool) -> Offer:
@@ -57,8 +59,8 @@ def _offer(file: ModelFile, ready: bool) -> Offer:
 class LocalModel:
     """One local model as a provider."""
 
-    def __init__(self, pool: Pool, file: ModelFile) -> None:
-        self._pool = pool
+    def __init__(self, local: Local, file: ModelFile) -> None:
+        self._local = local
         self._file = file
 
     async def ask(self, order: Order, asker: Asker) -> Items:
@@ -66,12 +68,11 @@ class LocalModel:
         if parse := _PARSERS.get(order.path):
             parse(order.body)
         try:
-            async with (
-                self._pool.use(self._file) as worker,
-                contextlib.aclosing(worker.ask(order.path, order.body)) as items,
-            ):
+            async with contextlib.aclosing(self._local.ask(self._file, order, asker)) as items:
                 async for item in items:
                     yield item
         except WorkerLost as error:
-            lost = ModelFailed(f"The worker of {self._file.name} died in the middle of the answer.", retry_after_sec=1)
+            lost = ModelFailed(
+                f"The worker of {self._file.name} died in the middle of the answer: {error}.", retry_after_sec=1
+            )
             raise BrokenOff(lost, "worker_died") from error

@@ -6,6 +6,7 @@ from config.app import House
 from config.contracts.serving import QueueStatus, ServedModel, ServedModels
 from config.errors import Conflict
 from switch.flows.registry import Registry
+from switch.local import Local
 from switch.pool import Pool
 from switch.residence import Model, Stage
 
@@ -13,9 +14,10 @@ from switch.residence import Model, Stage
 class Models:
     """What Switch does with the models themselves."""
 
-    def __init__(self, house: House, pool: Pool, registry: Registry) -> None:
+    def __init__(self, house: House, pool: Pool, local: Local, registry: Registry) -> None:
         self._house = house
         self._pool = pool
+        self._local = local
         self._registry = registry
 
     async def served(self) -> ServedModels:
@@ -29,8 +31,8 @@ class Models:
         return ServedModel(
             name=model.name,
             stage=model.stage.value,
-            in_use=len(model.users),
-            waiting=len(model.waiting),
+            in_use=len(model.users) - self._local.at_the_core(model.name),
+            waiting=len(model.waiting) + self._local.waiting(model.name),
             reserved_mb=model.reserved_mb,
             memory_mb=await self._pool.memory_mb(model.name),
             pinned=model.pinned,

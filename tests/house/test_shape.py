@@ -14,6 +14,7 @@ OWN_PROCESSES = {"switch/worker"}
 # Modules named for a noun that wait for something although nouns only decide.
 WAITING_NOUNS = {
     "madre/drivers.py": "the interface of drivers: its methods are coroutines, it has no code",
+    "switch/local.py": "the shell of admission.py and turns.py: waits with each request for its turn",
     "switch/pool.py": "the actor that owns the workers; what it decides is in lifecycle.py",
     "tentaculo_link/feed.py": "turns the journal's subscription into frames",
     "tentaculo_link/waking.py": "many requests share one call to madre; what it decides is in leases.py",

@@ -153,7 +153,13 @@ async def switch_in(
     stage = folder / "stage"
     stage.mkdir(exist_ok=again)
     command = (sys.executable, "-I", scripted_worker.__file__, str(stage))
-    house = house_in(folder, "switch", clock=clock, model_memory_mb=budget_mb, switch=SwitchSettings(**settings))
+    house = house_in(
+        folder,
+        "switch",
+        clock=clock,
+        model_memory_mb=budget_mb,
+        switch=SwitchSettings(**{"prefix_ram_mb": 0} | settings),
+    )
     for name in () if again else ("a", "b", "c"):
         add_model(house, name)
     app = create(house, worker=program or Program(command, grace_sec=0.5))

@@ -174,7 +174,7 @@ async def test_a_worker_killed_in_a_stream_ends_it_with_an_error_and_the_next_re
     assert "[DONE]" not in answer.text
     again = await room.complete("a")
     assert (again.status_code, room.starts("a")) == (200, 2)
-    assert room.events("model.failed") == [{"model": "a", "reason": "its worker died"}]
+    assert room.events("model.failed") == [{"model": "a", "reason": "its worker ended with SIGKILL"}]
 
 
 async def test_a_worker_killed_before_its_answer_is_a_503_and_the_next_request_works(room: Room) -> None:

@@ -22,7 +22,7 @@ async def test_two_models_take_turns_where_there_is_room_for_one(tmp_path: Path)
 
 
 async def test_a_busy_model_is_not_stopped_and_newcomers_do_not_keep_it_for_ever(tmp_path: Path) -> None:
-    async with switch_in(tmp_path, budget_mb=ROOM_FOR_ONE) as room:
+    async with switch_in(tmp_path, budget_mb=ROOM_FOR_ONE, clock=ManualClock()) as room:
         room.plan("a", {"holds": "more"}, {})
         first = asking(room, "a", stream=True)
         await room.logged("a", "request")

@@ -70,9 +70,9 @@ def test_short_prompts_do_not_spoil_the_rate_of_long_ones() -> None:
 
 def test_a_file_that_was_replaced_is_another_model() -> None:
     rates = Rates()
-    rates.of("a", "one", 100).learn_load(7)
-    assert rates.of("a", "one", 100).load_seconds == 7
-    assert rates.of("a", "two", 100).load_seconds < 7
+    rates.of("a", "one", 100).learn(Timings(0, 0, 7, 1), 1)
+    assert rates.of("a", "one", 100).decode_per_second() == 7
+    assert rates.of("a", "two", 100).decode_per_second() != 7
 
 
 @given(
