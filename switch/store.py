@@ -59,36 +59,29 @@ def ready_programs(session: Session) -> list[ProgramRow]:
 def add(session: Session, rows: Iterable[Base], bills: Iterable[Bill]) -> None:
     """Keep rows of finished requests, and add what they cost to their providers' days."""
     session.add_all(rows)
+    by_day: dict[tuple[str, str], list[Bill]] = {}
     for bill in bills:
-        _add_bill(session, bill)
+        by_day.setdefault((bill.provider, bill.day), []).append(bill)
+    for (provider, day), of_day in by_day.items():
+        row = _day(session, provider, day)
+        row.requests += len(of_day)
+        row.failures += sum(bill.failed for bill in of_day)
+        row.prompt_tokens += sum(bill.prompt_tokens or 0 for bill in of_day)
+        row.completion_tokens += sum(bill.completion_tokens or 0 for bill in of_day)
+        row.unknown_usage += sum(bill.completion_tokens is None for bill in of_day)
+        row.cost += sum(bill.cost or 0.0 for bill in of_day)
+        row.latency_ms += sum(bill.latency_ms for bill in of_day)
+        row.updated_at = max(bill.at for bill in of_day)
 
 
-def _add_bill(session: Session, bill: Bill) -> None:
-    that_day = ProviderStat.provider == bill.provider, ProviderStat.day == bill.day
-    row = session.scalar(select(ProviderStat).where(*that_day))
+def _day(session: Session, provider: str, day: str) -> ProviderStat:
+    """The row of a provider's day, made if this is its first request."""
+    row = session.scalar(select(ProviderStat).where(ProviderStat.provider == provider, ProviderStat.day == day))
     if row is None:
-        row = ProviderStat(
-            provider=bill.provider,
-            day=bill.day,
-            requests=0,
-            failures=0,
-            prompt_tokens=0,
-            completion_tokens=0,
-            unknown_usage=0,
-            cost=0.0,
-            latency_ms=0.0,
-            updated_at=bill.at,
-        )
+        nothing = dict.fromkeys(("requests", "failures", "prompt_tokens", "completion_tokens", "unknown_usage"), 0)
+        row = ProviderStat(provider=provider, day=day, **nothing, cost=0.0, latency_ms=0.0)
         session.add(row)
-        session.flush()
-    row.requests += 1
-    row.failures += bill.failed
-    row.prompt_tokens += bill.prompt_tokens or 0
-    row.completion_tokens += bill.completion_tokens or 0
-    row.unknown_usage += bill.completion_tokens is None
-    row.cost += bill.cost or 0.0
-    row.latency_ms += bill.latency_ms
-    row.updated_at = bill.at
+    return row
 
 
 def costs_of_month(session: Session, month: str) -> dict[str, dict[str, float]]:
