@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from operator import add
-from typing import Any
+from typing import Any, Protocol
 
 from config.errors import BadRequest, ModelFailed, VX11Error
 from switch.worker.binding import lib
@@ -22,6 +22,23 @@ MOST_TOKENS = 2048  # of one input
 _LOGITS_BYTES = 32 << 20  # of one batch
 _FIRST, _LAST, _RANKING = 2, 3, 4  # llama_pooling_type; everything else is a mean
 Vector = list[float]
+
+
+class Vectors(Protocol):
+    """What computes vectors; `n_tokens` are the most of one input, `bytes` what it weighs."""
+
+    n_tokens: int
+    bytes: int
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether the model is one for vectors at all."""
+
+    def begin(self) -> None:
+        """Forget the last input."""
+
+    def step(self, tokens: Sequence[int], done: int, sums: Vector, *, threads: int) -> tuple[int, Vector]:
+        """Evaluate a few more tokens after the first `done`; how many are done now, and the sums of their vectors."""
 
 
 class EmbeddingContext:
@@ -92,12 +109,12 @@ class EmbeddingContext:
 class Embedder:
     """Holds the context once it was needed."""
 
-    def __init__(self, make: Callable[[], EmbeddingContext]) -> None:
+    def __init__(self, make: Callable[[], Vectors]) -> None:
         self._make = make
-        self._context: EmbeddingContext | None = None
+        self._context: Vectors | None = None
 
     @property
-    def context(self) -> EmbeddingContext:
+    def context(self) -> Vectors:
         """The context, made on first use."""
         if self._context is None:
             self._context = self._make()
@@ -140,7 +157,7 @@ class EmbeddingErrand:
         """It will not be done."""
         self._deliver(error)
 
-    def _go_on(self, context: EmbeddingContext, threads: int) -> None:
+    def _go_on(self, context: Vectors, threads: int) -> None:
         tokens = self._inputs[len(self._vectors)]
         if self._done == 0:
             self._check(context, tokens)
@@ -150,7 +167,7 @@ class EmbeddingErrand:
             self._vectors.append(normalised(self._sums))
             self._done, self._sums = 0, []
 
-    def _check(self, context: EmbeddingContext, tokens: Sequence[int]) -> None:
+    def _check(self, context: Vectors, tokens: Sequence[int]) -> None:
         if not context.gives_vectors:
             raise BadRequest("This model was made to rank texts; it gives no vectors.")
         if len(tokens) > context.n_tokens:

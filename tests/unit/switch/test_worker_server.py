@@ -1,126 +1,12 @@
 """The worker's HTTP, spoken to as ASGI, over a model that counts."""
 
 import asyncio
-import json
-import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from config.errors import ModelFailed
-from switch.worker.embedding import Embedder, EmbeddingContext
-from switch.worker.engine import Engine
-from switch.worker.limits import Limits
-from switch.worker.outlet import Output, distribute
-from switch.worker.prompts import Prompts
-from switch.worker.server import MAX_BODY_BYTES, Served, Worker
-from switch.worker.spec import WorkerSpec
-from switch.worker.template import ChatTemplate
-from tests.support.clock import ManualClock
-from tests.support.compute import CountingCompute
+from switch.worker.server import MAX_BODY_BYTES
+from tests.support.asgi_worker import House, chat, serving
 from tests.support.eventually import eventually
 from tests.support.vocabulary import ByteVocabulary
-
-SPEC = WorkerSpec(
-    model_path="m",
-    model_name="m",
-    socket_path="s",
-    aliases=("also-m",),
-    n_ctx=64,
-    n_seq_max=2,
-    n_batch=32,
-    max_waiting=2,
-)
-TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role[0] }}{{ m.content }}{% endfor %}"
-
-
-class Exchange:
-    """One request and what came back. `leave` closes the client's end."""
-
-    def __init__(self, app: Worker, method: str, path: str, body: bytes) -> None:
-        self.sent: list[dict[str, Any]] = []
-        self._left = asyncio.Event()
-        self._inbox = [{"type": "http.request", "body": body, "more_body": False}]
-        scope = {"type": "http", "method": method, "path": path, "headers": [(b"x-correlation-id", b"c-1")]}
-        self.task = asyncio.create_task(app(scope, self._receive, self._send))
-
-    def leave(self) -> None:
-        self._left.set()
-
-    async def _receive(self) -> dict[str, Any]:
-        if self._inbox:
-            return self._inbox.pop()
-        await self._left.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Any) -> None:
-        self.sent.append(dict(message))
-
-    @property
-    def status(self) -> int:
-        return int(self.sent[0]["status"])
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(message.get("body", b"") for message in self.sent[1:])
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def events(self) -> list[Any]:
-        return [json.loads(line[6:]) for line in self.body.decode().split("\n\n") if line and line != "data: [DONE]"]
-
-
-class House:
-    """A server with its engine running."""
-
-    def __init__(self, app: Worker, engine: Engine[Any], compute: CountingCompute) -> None:
-        self.app, self.engine, self.compute = app, engine, compute
-
-    def begin(self, path: str, members: Any, *, method: str = "POST") -> Exchange:
-        return Exchange(self.app, method, path, members if isinstance(members, bytes) else json.dumps(members).encode())
-
-    async def ask(self, path: str, members: Any, *, method: str = "POST") -> Exchange:
-        exchange = self.begin(path, members, method=method)
-        await asyncio.wait_for(exchange.task, 10)
-        return exchange
-
-
-def no_vectors() -> EmbeddingContext:
-    raise ModelFailed("There is no context for embeddings here.")
-
-
-@asynccontextmanager
-async def serving(*, template: str | None = TEMPLATE) -> AsyncIterator[House]:
-    loop, compute = asyncio.get_running_loop(), CountingCompute()
-
-    def deliver(outputs: list[Output]) -> None:
-        loop.call_soon_threadsafe(distribute, outputs)
-
-    engine = Engine(compute, SPEC, deliver)
-    chat = None if template is None else ChatTemplate(template, bos="<s>", eos="", now=ManualClock().now)
-    prompts = Prompts(ByteVocabulary(), chat, bos_text="<s>", n_ctx=SPEC.n_ctx, model_name="m")
-    served = Served(
-        spec=SPEC,
-        engine=engine,
-        prompts=prompts,
-        limits=Limits(256, SPEC.n_seq_max, prompts.format, lambda grammar: "nonsense" in grammar),
-        embedder=Embedder(no_vectors),
-        facts={"n_ctx": SPEC.n_ctx},
-        clock=ManualClock(),
-    )
-    thread = threading.Thread(target=engine.run, daemon=True)
-    thread.start()
-    try:
-        yield House(Worker(served), engine, compute)
-    finally:
-        engine.stop()
-        compute.gate.set()
-        await asyncio.to_thread(thread.join, 10)
-
-
-def chat(**members: Any) -> dict[str, Any]:
-    return {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 3, **members}
 
 
 async def test_a_whole_chat() -> None:

@@ -16,7 +16,8 @@ def read(form: Format, pieces: Sequence[str]) -> tuple[str, list[tuple[str, str]
     """The text and the calls (name, arguments) of an answer in pieces."""
     reader = CallReader(form, lambda: "id")
     deltas: list[Delta] = list(itertools.chain.from_iterable(map(reader.feed, pieces))) + reader.finish()
-    text, calls = "", []
+    text = ""
+    calls: list[tuple[str, str]] = []
     for delta in deltas:
         if isinstance(delta, Said):
             text += delta.text
