@@ -126,7 +126,7 @@ def _checked(members: dict[str, Any]) -> dict[str, Any]:
 def worker_environment(base: Mapping[str, str]) -> dict[str, str]:
     """The environment to start a worker with: `base` and what must be set before its first instruction.
 
-    OpenMP's threads spin at each barrier, here for about 3 ms (libgomp's own default; clang's libomp spins for 200), then
+    OpenMP's threads spin at each barrier, here for about 3 ms (libgomp's own default; clang's libomp: 200), then
     sleep. On an idle machine that is fastest (two cores, SmolLM2: 108 tokens a second with two spinning threads, 75
     with one, 24 to 56 with two that sleep at once); beside any other busy program it is a cliff, which
     `watch` keeps the engine away from.

@@ -103,6 +103,7 @@ async def test_a_stream_comes_whole_and_is_counted_and_charged(far: Far) -> None
     first, second = await eventually(look, lambda rows: len(rows) == 2)
     assert (first.completion_tokens, second.completion_tokens) == (16, 16)
     assert first.prompt_tokens == second.prompt_tokens == whole["usage"]["prompt_tokens"]
+    assert second.prompt_tokens is not None
     assert second.cost == pytest.approx((second.prompt_tokens + 2 * 16) / 1e6)
 
 

@@ -24,7 +24,8 @@ DRAWERS = {"util", "utils", "helper", "helpers", "common", "misc", "shared", "le
 LONGEST_FILE, LONGEST_TEST_FILE, LONGEST_FUNCTION = 400, 500, 60
 # Longer than the rule allows, with the reason.
 LONG_FUNCTIONS = {
-    "scripts/migrations/versions/0001_the_tables_of_the_foundation.py": "written by Alembic, never edited"
+    "scripts/migrations/versions/0002_tables_of_switch_and_hermes_whole.py": "written by Alembic, never edited",
+    "scripts/migrations/versions/0001_the_tables_of_the_foundation.py": "written by Alembic, never edited",
 }
 
 

@@ -33,10 +33,15 @@ async def test_looking_changes_nothing(tmp_path: Path) -> None:
         assert report["findings"]["audit_broken_at"] is None
         assert report["findings"]["rows_past_term"] == {
             "audit_logs": 0,
+            "cli_usage_stats": 0,
             "events": 3,
+            "fluzo_signals": 0,
+            "ia_decisions": 0,
             "model_usage_stats": 0,
             "power_events": 1,
+            "provider_stats": 0,
             "routing_events": 0,
+            "switch_queue_v2": 0,
         }
         assert (await madre.post("maintenance"))["findings"] == report["findings"]
         assert not (tmp_path / "data" / "backups").exists()

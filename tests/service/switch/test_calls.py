@@ -48,7 +48,8 @@ async def test_a_chat_names_its_model_and_provider(room: Room) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_model")
     nobody = await room.client.post("/switch/chat", json={"messages": HI, "provider": "z"})
     assert (nobody.status_code, nobody.json()["code"]) == (404, "not_found")
-    for bad in ({}, {"messages": []}, {"messages": HI, "modle": "a"}, {"messages": HI, "model": ""}):
+    bodies: list[dict[str, Any]] = [{}, {"messages": []}, {"messages": HI, "modle": "a"}, {"messages": HI, "model": ""}]
+    for bad in bodies:
         assert (await room.client.post("/switch/chat", json=bad)).status_code == 422
 
 
@@ -120,8 +121,8 @@ async def test_a_task_that_cannot_be_answered_says_why(room: Room) -> None:
 
 
 async def test_a_task_belongs_to_its_user(room: Room) -> None:
-    ann = {"headers": room.token(Role.USER)}
-    bob = {"headers": {"x-vx11-token": room.house.auth.sign(_caller("bob"))}}
+    ann: dict[str, Any] = {"headers": room.token(Role.USER)}
+    bob: dict[str, Any] = {"headers": {"x-vx11-token": room.house.auth.sign(_caller("bob"))}}
     ticket = (await room.client.post("/switch/task", json={"prompt": "hi"}, **ann)).json()["task_queue_id"]
     assert (await room.client.get(f"/switch/task/{ticket}", **bob)).status_code == 404
     assert (await finished(room, ticket, **ann))["status"] == "DONE"
@@ -216,8 +217,8 @@ async def test_engines_are_selected_and_judged_by_what_others_tell(timed: tuple[
     assert await eventually(requests, lambda count: count == 4) == 4
     assert day.provider == "local"
     unknown = {"select_engine": {"query": "x", "available_engines": ["z"]}, "record_result": {**told, "engine": "z"}}
-    for path, body in unknown.items():
-        assert (await room.client.post(f"/switch/hermes/{path}", json=body)).status_code == 404
+    for path, wrong in unknown.items():
+        assert (await room.client.post(f"/switch/hermes/{path}", json=wrong)).status_code == 404
 
 
 async def test_modes_are_told_set_given_back_and_journalled(room: Room) -> None:

@@ -98,7 +98,7 @@ async def test_an_endpoint_s_answer_says_who_gave_it_and_leaves_rows(far: Far) -
 @pytest.mark.parametrize("asks", [False, True])
 async def test_a_stream_passes_and_its_usage_is_counted_but_shown_only_to_who_asked(far: Far, asks: bool) -> None:
     far.only_one()
-    more = {"stream_options": {"include_usage": True}} if asks else {}
+    more: dict[str, Any] = {"stream_options": {"include_usage": True}} if asks else {}
     answer = await far.ask(stream=True, **more)
     events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -179,7 +179,7 @@ async def test_who_refuses_the_request_is_not_blamed_and_its_words_are_passed_on
     for _ in range(4):
         answer = await far.ask()
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
-    assert "no such field, [redacted]" in answer.json()["detail"]
+        assert "no such field, [redacted]" in answer.json()["detail"]
     far.one.plan = far.two.plan = GOOD
     assert (await far.ask()).status_code == 200
 

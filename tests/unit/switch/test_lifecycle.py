@@ -198,9 +198,9 @@ def test_rest_doubles_with_each_failure_until_somebody_was_served() -> None:
     ready(life, "a", 60, now)
     life.died("a", "SIGKILL", now)
     life.wanted(2, "a", 60, now)
-    told = refusal(life.failed("a", "again", now))
-    assert isinstance(told, ModelFailed)
-    assert told.retry_after_sec == 60
+    error = refusal(life.failed("a", "again", now))
+    assert isinstance(error, ModelFailed)
+    assert error.retry_after_sec == 60
 
 
 def test_a_worker_that_dies_is_replaced_at_once_and_rests_when_the_next_dies_before_it_served() -> None:

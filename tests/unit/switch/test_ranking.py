@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import BreakerOpen, Invalid, NotFound, TooManyRequests, Unavailable, UnknownModel
+from config.errors import BreakerOpen, Invalid, NotFound, TooManyRequests, Unavailable, UnknownModel, VX11Error
 from switch.offers import Offer
 from switch.ranking import BROKEN, BUDGET, RESTING, UNFIT, Bar, Standing, Wish, ranked, wanted
 from switch.score import Score
@@ -109,4 +109,5 @@ def test_where_nobody_may_be_asked_the_error_says_when(kinds: list[str], error: 
     with pytest.raises(error) as found:
         ranked(Wish("chat"), [standing(f"p{number}/m", bar=bar) for number, bar in enumerate(bars)])
     assert type(found.value) is error
+    assert isinstance(found.value, VX11Error)
     assert found.value.retry_after_sec == wait

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,18 +38,24 @@ def test_the_weights_are_shares() -> None:
     assert abs(sum(WEIGHTS.values()) - 1) < 1e-9
 
 
+def _with(known: Facts, name: str, value: float) -> Facts:
+    """`known` but for one figure."""
+    changes: dict[str, Any] = {name: value}
+    return replace(known, **changes)
+
+
 @given(facts, conditions, shares, shares)
 def test_more_success_and_more_quota_are_never_worse(known: Facts, now: Conditions, one: float, two: float) -> None:
     low, high = sorted((one, two))
     for name in ("success", "quota"):
-        assert score(replace(known, **{name: low}), now).total <= score(replace(known, **{name: high}), now).total
+        assert score(_with(known, name, low), now).total <= score(_with(known, name, high), now).total
 
 
 @given(facts, conditions, st.floats(0, 600), st.floats(0, 600))
 def test_slower_and_dearer_are_never_better(known: Facts, now: Conditions, one: float, two: float) -> None:
     low, high = sorted((one, two))
     for name in ("latency_sec", "start_sec", "cost"):
-        assert score(replace(known, **{name: high}), now).total <= score(replace(known, **{name: low}), now).total
+        assert score(_with(known, name, high), now).total <= score(_with(known, name, low), now).total
 
 
 def test_a_busy_machine_would_rather_not_compute_here() -> None:

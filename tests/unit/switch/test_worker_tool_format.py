@@ -1,6 +1,7 @@
 """Families of models and how they are told of tools."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,8 @@ def test_a_format_is_found_in_the_template(template: str, form: Format) -> None:
     assert format_of(template) is form
 
 
-CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
-MESSAGES = [
+CALL: dict[str, Any] = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+MESSAGES: list[dict[str, Any]] = [
     {"role": "system", "content": "S"},
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "c", "content": "42"},
