@@ -18,9 +18,11 @@ from switch.flows.engines import Engines
 from switch.flows.ledger import Ledger
 from switch.flows.locals import Locals
 from switch.flows.models import Models
+from switch.flows.news import News
 from switch.flows.providers import Providers
 from switch.flows.registry import Registry
 from switch.flows.tasks import Tasks
+from switch.flows.warmup import Warmup
 from switch.flows.weather import Weather
 from switch.lifecycle import Limits
 from switch.local import Local
@@ -54,6 +56,8 @@ def create(house: House, *, worker: Program | None = None, sensors: Sensors | No
             flows.ledger.running,
             workers,
             every(_TICK_SEC, pool.tick, name="models go to sleep"),
+            every(_TICK_SEC, flows.news.follow, name="news of the registry"),
+            flows.warmup.running,
             every(house.settings.switch.fluzo_sec, flows.weather.look, name="signals of the machine"),
             flows.providers.running,
             flows.tasks.running,
@@ -76,6 +80,8 @@ def _flows(house: House, pool: Pool, local: Local, registry: Registry, sensors: 
         providers=providers,
         completions=completions,
         models=Models(house, pool, local, registry),
+        warmup=Warmup(house, pool, registry, completions),
+        news=News(house, pool, registry),
         chats=prompts,
         tasks=Tasks(house, prompts),
         engines=Engines(house, providers, sky, ledger),

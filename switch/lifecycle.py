@@ -133,8 +133,7 @@ class Lifecycle:
 
     def keep(self, name: str, ttl_sec: float | None) -> None:
         """A model has its own idle time from now on; None: that of all."""
-        if name in self._models:
-            self._models[name].ttl_sec = ttl_sec
+        self._models.setdefault(name, Model(name, 0)).ttl_sec = ttl_sec
 
     def gave_up(self, ticket: int, name: str, now: float) -> list[Effect]:
         """The holder of `ticket` went away before its turn, or at the moment of it; a load under way goes on,

@@ -75,7 +75,7 @@ class Local:
         try:
             while not guest.turn.done():
                 if not await self._waited(guest):
-                    yield self._standing(guest)
+                    yield self.standing(guest)
             refusal = guest.turn.result()
             if refusal is not None:
                 raise refusal
@@ -92,11 +92,13 @@ class Local:
         """Everybody who is here, in the order of their arrival."""
         return self._guests.values()
 
-    def place(self, guest: Guest) -> Place | None:
+    def standing(self, guest: Guest) -> Waiting:
         """Where a guest stands who waits."""
-        model = guest.ask.model
-        places = self._admission.places(model, self._now(), self._opens_in(guest.file))
-        return places.get(guest.ask.ticket)
+        places = self._admission.places(guest.ask.model, self._now(), self._opens_in(guest.file))
+        place = places.get(guest.ask.ticket) or Place(1, 1, 0.0)
+        progress = self._pool.progress(guest.ask.model)
+        state: Literal["queued", "loading"] = "queued" if progress is None else "loading"
+        return Waiting(place.number, place.of, round(place.seconds, 1), state, progress)
 
     def waiting(self, model: str) -> int:
         """How many of its guests a model keeps waiting outside of the pool: for a place, or for a core."""
@@ -141,12 +143,6 @@ class Local:
             waited = self._now() - guest.arrived_at
             raise DeadlineExceeded(f"The deadline passed after {waited:.1f} s of waiting for {guest.ask.model}.")
         return bool(done)
-
-    def _standing(self, guest: Guest) -> Waiting:
-        place = self.place(guest) or Place(1, 1, 0.0)
-        progress = self._pool.progress(guest.ask.model)
-        state: Literal["queued", "loading"] = "queued" if progress is None else "loading"
-        return Waiting(place.number, place.of, round(place.seconds, 1), state, progress)
 
     def _admitted(self, effects: list[Admitted]) -> None:
         for effect in effects:

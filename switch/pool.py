@@ -223,7 +223,10 @@ class Pool:
 
     def _expect(self, file: ModelFile) -> None:
         """The next worker of this model loads `file`; one that holds another ends once nobody uses it."""
-        slot = self._slots.setdefault(file.name, _Slot(file))
+        slot = self._slots.get(file.name)
+        if slot is None:
+            slot = self._slots[file.name] = _Slot(file)
+            self.keep(file.name, self._house.settings.switch.model_ttls.get(file.name))
         slot.file = file
         if slot.loaded is not None and (slot.loaded.sha256, slot.loaded.path) != (file.sha256, file.path):
             self._carry_out(self._lifecycle.drain(file.name, _CHANGED, self._now()))

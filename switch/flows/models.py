@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from config.app import House
-from config.contracts.serving import QueueStatus, ServedModel, ServedModels
+from config.auth import Caller, Scope
+from config.contracts.serving import ModelLoad, QueueEntry, QueueReport, QueueStatus, ServedModel, ServedModels
 from config.errors import Conflict
 from switch.flows.registry import Registry
-from switch.local import Local
+from switch.local import Guest, Local
 from switch.pool import Pool
 from switch.residence import Model, Stage
 
@@ -38,22 +41,39 @@ class Models:
             pinned=model.pinned,
             progress=self._pool.progress(model.name),
             failure=model.failure if model.stage is Stage.COOLING else None,
+            ttl_sec=model.ttl_sec,
+            drains=model.drains or None,
         )
 
-    async def load(self, name: str) -> ServedModel:
+    async def load(self, name: str, order: ModelLoad) -> ServedModel:
         """Have a model in memory; returns once it is ready."""
         file = await self._registry.named({"model": name})
         with self._house.work.doing("load"):
             async with self._pool.use(file):
-                pass
+                if "ttl_sec" in order.model_fields_set:
+                    self._pool.keep(name, order.ttl_sec)
+        return await self._shown(name)
+
+    async def pin(self, name: str) -> ServedModel:
+        """Keep a model in memory, whoever else wants the room; returns at once, it is loaded behind."""
+        self._pool.pin(await self._registry.named({"model": name}))
+        return await self._shown(name)
+
+    async def unpin(self, name: str) -> ServedModel:
+        """Let a pinned model go like the others."""
+        if not self._is_dealt_with(name):
+            await self._registry.named({"model": name})
+        self._pool.unpin(name)
         return await self._shown(name)
 
     async def unload(self, name: str) -> ServedModel:
-        """Give a model's memory back; Conflict while somebody uses it."""
+        """Give a model's memory back; Conflict while somebody uses it, or it is pinned."""
         if not self._is_dealt_with(name):  # a model may be disabled, or gone, and still in memory
             await self._registry.named({"model": name})
         stopping = self._pool.unload(name)
         shown = await self._shown(name)
+        if shown.pinned:
+            raise Conflict(f"{name} is pinned.", hint=f"POST /switch/models/{name}/unpin first.")
         if not stopping and shown.stage in ("ready", "loading"):
             raise Conflict(f"{name} is in use.", hint="Try again when its requests are done.", retry_after_sec=5)
         return shown
@@ -66,10 +86,27 @@ class Models:
         return await self._served(dealt_with.get(name) or Model(name, 0))
 
     def queue(self) -> QueueStatus:
-        """How much is being served, and how much waits for which model."""
-        models = self._pool.models()
-        return QueueStatus(
-            in_use=sum(len(model.users) for model in models),
-            waiting=sum(len(model.waiting) for model in models),
-            by_model={model.name: len(model.waiting) for model in models if model.waiting},
+        """How much is served and how much waits for which model."""
+        waiting = Counter(guest.ask.model for guest in self._local.guests() if guest.step != "inside")
+        in_use = sum(guest.step == "inside" for guest in self._local.guests())
+        return QueueStatus(in_use=in_use, waiting=waiting.total(), by_model=dict(waiting))
+
+    def queue_of(self, caller: Caller) -> QueueReport:
+        """The same, with the single requests of the caller, or everybody's for who may change models."""
+        sees_all = caller.may(Scope.MODELS_WRITE)
+        seen = [guest for guest in self._local.guests() if sees_all or guest.ask.user == caller.user]
+        return QueueReport(**dict(self.queue()), entries=[self._entry(guest) for guest in seen])
+
+    def _entry(self, guest: Guest) -> QueueEntry:
+        standing = None if guest.step == "inside" else self._local.standing(guest)
+        return QueueEntry(
+            user=guest.ask.user,
+            model=guest.ask.model,
+            priority=guest.ask.priority,
+            state="running" if standing is None else standing.state,
+            place=standing.place if standing else None,
+            of=standing.of if standing else None,
+            seconds=standing.seconds if standing else None,
+            waited_sec=round((guest.entered_at or self._house.clock.monotonic()) - guest.arrived_at, 3),
+            correlation_id=guest.correlation_id,
         )

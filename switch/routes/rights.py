@@ -14,8 +14,10 @@ from switch.flows.completions import Completions
 from switch.flows.engines import Engines
 from switch.flows.ledger import Ledger
 from switch.flows.models import Models
+from switch.flows.news import News
 from switch.flows.providers import Providers
 from switch.flows.tasks import Tasks
+from switch.flows.warmup import Warmup
 from switch.flows.weather import Weather
 
 
@@ -28,6 +30,8 @@ class Flows:
     providers: Providers
     completions: Completions
     models: Models
+    warmup: Warmup
+    news: News
     chats: Chats
     tasks: Tasks
     engines: Engines

@@ -154,7 +154,7 @@ async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door
     assert set(load.answered) <= kept
     assert len(workers(door.fleet)) == 1
     failures = [event.data["reason"] for event in rows(door.fleet, EventRow, type="model.failed")]
-    assert set(failures) <= {"its worker died"}
+    assert set(failures) <= {"its worker ended with SIGKILL"}
 
 
 async def answers(door: Door, path: str) -> bool:

@@ -148,7 +148,12 @@ async def test_many_at_once_load_once_and_each_is_answered_and_counted(room: Roo
     assert all(answer.text.endswith("data: [DONE]\n\n") for answer in answers)
     assert (room.starts("a"), room.starts("b")) == (1, 1)
     assert [use.outcome for use in await room.kept(ModelUsageStat, 100)] == ["ok"] * 100
-    assert (await room.client.get("/switch/queue/status")).json() == {"in_use": 0, "waiting": 0, "by_model": {}}
+    assert (await room.client.get("/switch/queue/status")).json() == {
+        "in_use": 0,
+        "waiting": 0,
+        "by_model": {},
+        "entries": [],
+    }
 
 
 async def test_a_client_that_leaves_in_the_middle_frees_the_worker(room: Room) -> None:
