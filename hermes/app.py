@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from config.app import House, create_app, every
+from config.app import Check, House, create_app, every
 from hermes.adapters.fetcher import Fetcher
 from hermes.adapters.https import WebFetcher
 from hermes.adapters.local import LocalFetcher
@@ -72,53 +72,63 @@ def create(
     (how the web is waited for between tries), `workbench` (where programs are looked for) and
     `home` (below which other tools keep models).
     """
-    settings, hermes = house.settings, house.settings.hermes
-    shelf = Shelf(settings.models_path, hermes.free_space_mb)
-    catalogues = Catalogues(
-        catalogue or load_catalogue(), OwnFile(hermes.catalogue_file, parse_catalogue, Catalogue([]))
-    )
-    desk = Desk(house, shelf, catalogues)
+    settings = house.settings.hermes
+    shelf = Shelf(house.settings.models_path, settings.free_space_mb)
+    desk = Desk(house, shelf, catalogues_of(house, catalogue))
     hub = hub_of(house)
     web = Web(house.clients.web, hub.headers_for)
-    lookout = Lookout(web, hub, timeout_sec=hermes.look_timeout_sec, max_mb=hermes.look_max_mb, pause=pause)
+    lookout = Lookout(web, hub, timeout_sec=settings.look_timeout_sec, max_mb=settings.look_max_mb, pause=pause)
     arrival = Arrival(desk, lookout, {**fetchers_of(house, shelf, web, pause), **(fetchers or {})})
     pulls = Pulls(desk, arrival, tick_sec=tick_sec)
-    plans = Plans(desk, lookout)
     registry = Registry(desk)
-    own_programs = OwnFile(hermes.programs_file, parse_programs, NONE)
-    programs = Programs(desk, load_programs(), own_programs, workbench or Workbench())
-    scans = Scans(desk, registry)
+    programs = programs_of(desk, workbench or Workbench())
+    flows = Flows(
+        house=house,
+        pulls=pulls,
+        plans=Plans(desk, lookout),
+        registry=registry,
+        scans=Scans(desk, registry),
+        programs=programs,
+        engines=Engines(desk),
+        discoveries=Discoveries(
+            desk, lookout, Neighbours(home or Path.home()), pulls=pulls, registry=registry, programs=programs
+        ),
+    )
 
     @asynccontextmanager
     async def shelf_is_there() -> AsyncIterator[None]:
         shelf.prepare()
         yield
 
-    discoveries = Discoveries(
-        desk,
-        lookout,
-        Neighbours(home or Path.home()),
-        pulls=pulls,
-        registry=registry,
-        programs=programs,
-    )
-
     async def own_files() -> None:
-        await catalogues.refresh(house.db, house.journal)
+        await desk.catalogues.refresh(house.db, house.journal)
         await programs.refresh()
 
+    looks = every(_LOOK_EVERY_SEC * tick_sec, own_files, name="own files")
     usage = every(_ABSORB_EVERY_SEC, registry.absorb_usage, name="absorb usage")
-    app = create_app(
-        house,
-        [router],
-        run=[shelf_is_there, every(_LOOK_EVERY_SEC * tick_sec, own_files, name="own files"), pulls.running, usage],
-        checks={
-            "downloads": lambda: pulls.live_count,
-            "catalogue": lambda: catalogues.problem is None,
-            "catalogue_problem": lambda: catalogues.problem,
-            "programs": lambda: programs.problem is None,
-            "programs_problem": lambda: programs.problem,
-        },
-    )
-    app.state.flows = Flows(house, pulls, plans, registry, scans, programs, Engines(desk), discoveries)
+    app = create_app(house, [router], run=[shelf_is_there, looks, pulls.running, usage], checks=checks_of(flows, desk))
+    app.state.flows = flows
     return app
+
+
+def catalogues_of(house: House, catalogue: Catalogue | None) -> Catalogues:
+    """The catalogue that ships (or a test's), and the user's own beside it."""
+    own = OwnFile(house.settings.hermes.catalogue_file, parse_catalogue, Catalogue([]))
+    return Catalogues(catalogue or load_catalogue(), own)
+
+
+def programs_of(desk: Desk, workbench: Workbench) -> Programs:
+    """The programs that ship, and the user's own."""
+    own = OwnFile(desk.house.settings.hermes.programs_file, parse_programs, NONE)
+    return Programs(desk, load_programs(), own, workbench)
+
+
+def checks_of(flows: Flows, desk: Desk) -> dict[str, Check]:
+    """What /health shows; a file of the user's own that does not count makes it `degraded`."""
+    return {
+        "downloads": lambda: flows.pulls.live_count,
+        "catalogue": lambda: desk.catalogues.problem is None,
+        "catalogue_problem": lambda: desk.catalogues.problem,
+        "programs": lambda: flows.programs.problem is None,
+        "programs_problem": lambda: flows.programs.problem,
+    }

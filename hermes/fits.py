@@ -9,7 +9,8 @@ from config.errors import NotEnoughMemory
 from hermes.gguf import GgufHeader
 
 # As Switch reserves it (switch/choose.py, need_mb; switch/pool.py, _kv_tokens): the interpreter, the library and
-# compute buffers; keys and values in 16 bits; room for two conversations at once.
+# compute buffers; keys and values in 16 bits; room for two conversations at once. tests/unit/hermes/test_fits.py
+# compares the two.
 OVERHEAD_MB: Final = 90
 KV_BYTES_PER_VALUE: Final = 2
 CONVERSATIONS: Final = 2
@@ -18,11 +19,12 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a model would have to fit into."""
+    """What a model would have to fit into; `prefix_ram_mb` is what Switch keeps of its prompts beside it."""
 
     budget_mb: int
     context_tokens: int
     parallel: int
+    prefix_ram_mb: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class MemoryNeed:
 
     file_mb: int
     kv_mb: int
+    around_mb: int
     context_tokens: int
     conversations: int
     budget_mb: int
@@ -39,7 +42,7 @@ class MemoryNeed:
     @property
     def need_mb(self) -> int:
         """All of it."""
-        return self.file_mb + self.kv_mb + OVERHEAD_MB
+        return self.file_mb + self.kv_mb + self.around_mb
 
     @property
     def fits(self) -> bool:
@@ -52,7 +55,7 @@ class MemoryNeed:
         kv = "guessed for its context" if self.kv_is_guessed else f"for {self.conversations} × {self.context_tokens}"
         verdict = "fits" if self.fits else f"{self.need_mb - self.budget_mb} MiB too many for"
         return (
-            f"{self.file_mb} MiB of tensors + {self.kv_mb} MiB of memory {kv} tokens + {OVERHEAD_MB} MiB around it "
+            f"{self.file_mb} MiB of tensors + {self.kv_mb} MiB of memory {kv} tokens + {self.around_mb} MiB around it "
             f"= {self.need_mb} MiB, which is {verdict} the budget of {self.budget_mb} MiB."
         ).replace("which is fits", "which fits")
 
@@ -70,8 +73,9 @@ def need_of(size: int, context_length: int | None, kv_values_per_token: int | No
     values = kv_values_per_token
     kv_bytes = size // 4 if values is None else context * conversations * values * KV_BYTES_PER_VALUE
     return MemoryNeed(
-        file_mb=-(-size // _MIB),
-        kv_mb=-(-kv_bytes // _MIB),
+        file_mb=size // _MIB,
+        kv_mb=(size + kv_bytes) // _MIB + 1 - size // _MIB,
+        around_mb=OVERHEAD_MB + machine.prefix_ram_mb,
         context_tokens=context,
         conversations=conversations,
         budget_mb=machine.budget_mb,

@@ -24,6 +24,11 @@ class OwnFile(Generic[T]):
         self.value = empty
         self.problem: str | None = None
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether there is a file to look at."""
+        return self._path is not None
+
     def reread(self) -> bool:
         """Look at the file; whether the value or the problem is another now. Blocks."""
         if self._path is None:

@@ -27,7 +27,7 @@ class Catalogues:
 
     async def refresh(self, database: Database, journal: Journal) -> None:
         """Read the user's file again where it has changed; tells of it."""
-        if not await asyncio.to_thread(self._own.reread):
+        if not (self._own.is_watched and await asyncio.to_thread(self._own.reread)):
             return
         before, self.current = self.current, self._built_in.with_own(self._own.value)
         await database.writing(self._tell, journal, before)

@@ -46,6 +46,7 @@ class Desk:
             budget_mb=model_budget_mb(settings.model_memory_mb),
             context_tokens=settings.switch.context_tokens,
             parallel=settings.switch.parallel,
+            prefix_ram_mb=settings.switch.prefix_ram_mb,
         )
 
     @property

@@ -12,7 +12,7 @@ from config.errors import VX11Error
 from hermes import store
 from hermes.adapters.lookout import Lookout, Sight
 from hermes.cards import card_of
-from hermes.fits import OVERHEAD_MB, MemoryNeed, ensure_fits, memory_need
+from hermes.fits import MemoryNeed, ensure_fits, memory_need
 from hermes.flows.arrival import order_seen
 from hermes.flows.desk import Desk
 from hermes.flows.pulls import ensure_is_the_same, ensure_same_file
@@ -146,7 +146,7 @@ def memory_fit(need: MemoryNeed) -> MemoryFit:
         need_mb=need.need_mb,
         file_mb=need.file_mb,
         kv_mb=need.kv_mb,
-        overhead_mb=OVERHEAD_MB,
+        overhead_mb=need.around_mb,
         context_tokens=need.context_tokens,
         budget_mb=need.budget_mb,
         said=need.said,

@@ -47,7 +47,7 @@ class Programs:
 
     async def refresh(self) -> None:
         """Read the user's file where it has changed, and once at start: then look which programs are there."""
-        changed = await asyncio.to_thread(self._own.reread)
+        changed = self._own.is_watched and await asyncio.to_thread(self._own.reread)
         if changed or not self._is_surveyed:
             await self.survey()
             self._is_surveyed = True

@@ -199,6 +199,7 @@ async def test_a_real_model_of_a_hub_is_looked_at_chosen_and_fetched(tmp_path: P
                 source = "hf:ana/real-GGUF:Q4_K_M"
                 body = {"source": source, "apply": False}
                 plan = (await client.post("/hermes/models/pull", json=body)).json()
+                assert "verdict" in plan, plan
                 assert (plan["verdict"], plan["size_bytes"]) == ("pull", real[0].stat().st_size)
                 assert plan["card"]["header_bytes"] < real[0].stat().st_size / 4
                 assert plan["memory"]["fits"]

@@ -27,7 +27,7 @@ _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 @dataclass
 class Repository:
-    """One repository; `listing` are further raw entries of its tree, `commit` what `main` stands for."""
+    """One repository; `listing` are further raw entries of its tree. Its files do not change: hashes are kept."""
 
     files: dict[str, bytes]
     gated: bool = False
@@ -36,10 +36,16 @@ class Repository:
     lfs: bool = True
     linked: dict[str, str] = field(default_factory=dict)
 
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hash the files once."""
+        self.hashes = {path: sha256(body) for path, body in self.files.items()}
+
     @property
     def commit(self) -> str:
-        """Changes with the content."""
-        return hashlib.sha1(repr(sorted(self.files.items())).encode(), usedforsecurity=False).hexdigest()
+        """What `main` stands for."""
+        return hashlib.sha1(repr(sorted(self.hashes.items())).encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -71,7 +77,7 @@ class FakeHub:
     def delivered(self, repo: str, path: str) -> Served:
         """The file as the delivery host has it, for looking at its requests and for changing it."""
         repository = self.repositories[repo]
-        key = f"/cdn/{sha256(repository.files[path])}"
+        key = f"/cdn/{repository.hashes[path]}"
         return self.delivery.files.setdefault(key, Served(repository.files[path], etag='"cdn"'))
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,10 +146,10 @@ class FakeHub:
         if file not in self.repositories[repo].files:
             return 404, {"X-Error-Code": "EntryNotFound"}, b"Entry not found"
         served = self.delivered(repo, file)
-        key = next(key for key, value in self.delivery.files.items() if value is served)
-        linked = {"X-Linked-Size": str(len(served.body)), "X-Linked-Etag": f'"{sha256(served.body)}"'}
-        location = f"{self.delivery.url}{key}?signature=secret"
-        return 302, {"Location": location, **linked, **self.repositories[repo].linked}, b""
+        repository = self.repositories[repo]
+        linked = {"X-Linked-Size": str(len(served.body)), "X-Linked-Etag": f'"{repository.hashes[file]}"'}
+        location = f"{self.delivery.url}/cdn/{repository.hashes[file]}?signature=secret"
+        return 302, {"Location": location, **linked, **repository.linked}, b""
 
     def _search(self, query: dict[str, list[str]]) -> Answer:
         words = query["search"][0].lower()
@@ -153,7 +159,7 @@ class FakeHub:
 
 def _entry(repository: Repository, path: str) -> dict[str, Any]:
     body = repository.files[path]
-    lfs = {"oid": sha256(body), "size": len(body), "pointerSize": 133}
+    lfs = {"oid": repository.hashes[path], "size": len(body), "pointerSize": 133}
     return {
         "type": "file",
         "oid": "0" * 40,
