@@ -104,11 +104,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"grammar": "nonsense"}, "grammar"),
     (CHAT, {"response_format": {"type": "json_object", "schema": {"type": "colour"}}}, "response_format.schema"),
     (CHAT, {"response_format": {"type": "json_object", "schema": {"enum": ["\ud800"]}}}, "response_format.schema"),
-    (
-        CHAT,
-        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"$ref": "#/x"}}}], **MUST},
-        "tools",
-    ),
+    (CHAT, {"tools": [BROKEN], "tool_choice": "required"}, "tools"),
 ]
 
 
