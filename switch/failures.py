@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.errors import BadPeer, PeerTimeout, TooManyRequests, Unavailable, VX11Error
+from config.errors import BadPeer, DeadlineExceeded, PeerTimeout, TooManyRequests, Unavailable, VX11Error
 from switch.offers import Kind
 
 _MAY_BE_ASKED_ELSEWHERE = (BadPeer, PeerTimeout, TooManyRequests, Unavailable)
@@ -37,7 +37,7 @@ def verdict(error: VX11Error, kind: Kind, *, time_is_up: bool = False) -> Verdic
     """
     if time_is_up or not isinstance(error, _MAY_BE_ASKED_ELSEWHERE):
         return Verdict(falls_back=False, counts=False)
-    is_busy = isinstance(error, TooManyRequests)
+    is_busy = isinstance(error, TooManyRequests | DeadlineExceeded)  # others wait for it, or it would take too long
     rest = error.retry_after_sec
     if kind == "local":
         rest = None

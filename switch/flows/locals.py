@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from config.errors import ModelFailed
 from switch.adapters.provider import Items, Provider
@@ -12,12 +13,16 @@ from switch.failures import BrokenOff
 from switch.flows.registry import Registry
 from switch.local import Local
 from switch.offers import LOCAL, Offer
-from switch.openai import parse_chat, parse_completion
+from switch.openai import parse_chat, parse_completion, parse_embedding
 from switch.orders import Asker, Order
 from switch.pool import Pool
 from switch.residence import Stage
 
-_PARSERS = {"/v1/chat/completions": parse_chat, "/v1/completions": parse_completion}
+_PARSERS: dict[str, Callable[[bytes], object]] = {
+    "/v1/chat/completions": parse_chat,
+    "/v1/completions": parse_completion,
+    "/v1/embeddings": parse_embedding,
+}
 _TASKS = {"chat": frozenset({"chat", "completion"}), "completion": frozenset({"completion"})}
 _START_SEC = 1.0  # a worker process and its canary
 _READ_BYTES_SEC = 500e6  # a file from a middling disk

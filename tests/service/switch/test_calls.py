@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -79,9 +81,36 @@ async def test_a_model_that_will_not_load_is_gone_round_when_the_choice_is_open(
     assert decision.fallback_from == "local/a"
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_a_stream_that_waits_is_told_its_place_and_then_answered(room: Room) -> None:
+    room.plan("a", {"until": "loaded"})
+    async with room.streaming("a") as answer:
+        assert answer.headers["x-vx11-model"] == "a"
+        lines = answer.aiter_lines()
+        told = await anext(lines)
+        room.let("loaded")
+        rest = [line async for line in lines if line and not line.startswith(":")]
+    assert told.startswith(": vx11 ")
+    assert json.loads(told.removeprefix(": vx11 "))["state"] == "loading"
+    assert (answer.status_code, rest[-1], len(rest)) == (200, "data: [DONE]", 5)
+
+
+async def test_a_load_that_fails_after_waiting_was_told_ends_the_stream_with_the_error(room: Room) -> None:
+    room.plan("a", {"load": "never"})
+    async with room.streaming("a") as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        [start] = room.log("a", "start")
+        os.kill(start["pid"], signal.SIGKILL)
+        os.kill((await room.logged("a", "start", 2))[-1]["pid"], signal.SIGKILL)
+        rest = [line async for line in lines if line.startswith("data:")]
+    assert json.loads(rest[-1].removeprefix("data: "))["error"]["code"] == "model_failed"
+    [use] = await room.kept(ModelUsageStat)
+    assert use.outcome == "model_failed"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
 async def test_a_bad_body_is_refused_before_a_model_is_loaded_for_it(room: Room, path: str) -> None:
-    for bad in ({"messages": "hi", "prompt": {}}, {"messages": HI, "prompt": "x", "temperature": "hot"}):
+    for bad in ({"messages": "hi", "prompt": {}}, {"messages": HI, "prompt": "x", "input": {}, "temperature": "hot"}):
         answer = await room.client.post(path, json={"model": "a", **bad})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     assert room.starts("a") == 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.errors import BadPeer, BadRequest, PeerTimeout, TooManyRequests, Unavailable, VX11Error
+from config.errors import BadPeer, BadRequest, DeadlineExceeded, PeerTimeout, TooManyRequests, Unavailable, VX11Error
 from switch.endpoint_answer import StreamCheck, body_for, message_in, refusal, whole_answer
 from switch.event_stream import MAX_EVENT_BYTES, EventSplitter
 from switch.failures import verdict
@@ -173,3 +173,8 @@ def test_a_caller_whose_time_is_up_blames_nobody() -> None:
 )
 def test_messages(body: str, message: str | None) -> None:
     assert message_in(body) == message
+
+
+def test_a_wait_too_long_for_the_caller_is_nobody_s_fault_but_another_may_be_quicker() -> None:
+    found = verdict(DeadlineExceeded("three minutes"), "local")
+    assert (found.falls_back, found.counts, found.rest_sec) == (True, False, None)
