@@ -196,9 +196,10 @@ class Pool:
 
     async def _look(self, name: str, slot: _Slot, worker: Worker, watch: Watch) -> None:
         """Kill a worker that hangs; correct the ledger for one that is well."""
-        why = await watch.look(self._now())
+        began = self._now()
+        why = await watch.look(began)
         measured = await worker.memory_mb()
-        slot.looked_at = self._now()
+        slot.looked_at = began
         if slot.worker is not worker:
             return
         if why is not None:

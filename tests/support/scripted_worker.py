@@ -7,12 +7,16 @@ written to `FOLDER/MODEL.log`, one JSON object a line. It waits for files (`unti
 decides when things happen. Standard library only: it is started for nearly every test.
 
 A plan's members, all optional:
-    load    "ready"; "failed" with `detail`; "crash"; "never"; "garbage": other things on stdout, then ready
+    load    "ready"; "failed" with `detail`; "crash"; "never"; "garbage": other things on stdout, then ready;
+            "mute": not one line; "bus": dies of SIGBUS
     until   a file of FOLDER that must be there before the load goes on
     stays   true: does not leave when stdin closes
     dies    "before" the head of an answer, "after" the head, or after the first "event"
     holds   a file of FOLDER that must be there before an answer goes on after its first event
     refuses a status to answer every request with
+    health  "stuck": the step counter stands still; "mute": no answer to /health; else it moves with each look
+    leaks   MiB to take when the first request comes
+    tokens  `predicted_n` of an answer, `seconds` what its timings say it took
     says    the text of a streamed answer, instead of numbers
 """
 
@@ -32,7 +36,6 @@ from typing import Any
 
 LOOK_EVERY_SEC = 0.005
 EVENTS = 3
-DONE = {"prompt_n": 7, "predicted_n": EVENTS}
 
 
 class Script:
@@ -67,6 +70,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.in_flight = 0
+        self.looks = 0
+        self.leaked = b""
         super().__init__(script.spec["socket_path"], Handler)
 
 
@@ -76,9 +82,33 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
+    def do_GET(self) -> None:
+        """`/health`, as far as Switch looks at it."""
+        plan = self.server.script.plan
+        while plan.get("health") == "mute":
+            time.sleep(LOOK_EVERY_SEC)
+        self.server.looks += 1
+        self.server.script.note("look")
+        steps = 7 if plan.get("health") == "stuck" else self.server.looks
+        body = json.dumps({"in_flight": self.server.in_flight, "steps": steps}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
         """One completion, streamed or whole."""
+        self.server.in_flight += 1
+        try:
+            self._answer()
+        finally:
+            self.server.in_flight -= 1
+
+    def _answer(self) -> None:
         script = self.server.script
+        if leaks := script.plan.get("leaks"):
+            self.server.leaked = os.urandom(1 << 20) * leaks
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         script.note("request", path=self.path, request=request, correlation=self.headers["x-correlation-id"])
         if script.plan.get("dies") == "before":
@@ -88,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         elif request.get("stream"):
             self._stream(script)
         else:
-            body = {"choices": [{"finish_reason": "stop"}], "timings": DONE}
+            body = {"choices": [{"finish_reason": "stop"}], "timings": done(script)}
             self._whole(200, "application/json", json.dumps(body).encode())
 
     def _whole(self, status: int, kind: str, body: bytes) -> None:
@@ -115,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
                 script.note("gone")
                 self.close_connection = True
                 return
-        self._event({"choices": [{"delta": {}, "finish_reason": "stop"}], "timings": DONE})
+        self._event({"choices": [{"delta": {}, "finish_reason": "stop"}], "timings": done(script)})
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
         script.note("answered")
@@ -135,6 +165,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
+
+
+def done(script: Script) -> dict[str, Any]:
+    """The timings of an answer."""
+    milliseconds = 1000 * script.plan.get("seconds", 0.001)
+    tokens = script.plan.get("tokens", EVENTS)
+    return {"prompt_n": 7, "prompt_ms": 0.1, "predicted_n": tokens, "predicted_ms": milliseconds}
 
 
 def _die() -> None:
@@ -161,13 +198,16 @@ def main() -> None:
     load = script.plan.get("load", "ready")
     if load == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if load == "bus":
+        os.kill(os.getpid(), signal.SIGBUS)
     if load == "failed":
         _tell(event="failed", code="load_failed", detail=script.plan["detail"])
         sys.exit(1)
     if load == "garbage":
         print("ggml: hello\n[1, 2]\n{}\n" + '{"event": "loading"}\n' + "x" * 300_000, flush=True)
-    _tell(event="loading", progress=0.5)
-    while load == "never" or not script.may_go_on("until"):
+    if load != "mute":
+        _tell(event="loading", progress=0.5)
+    while load in ("never", "mute") or not script.may_go_on("until"):
         time.sleep(LOOK_EVERY_SEC)
     with Server(script) as server:
         _tell(event="ready")
