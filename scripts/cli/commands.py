@@ -40,6 +40,7 @@ _TABLE = (
     Command("status", "what is running: services, memory, windows"),
     Command("chat", "ask a model, the answer streams"),
     Command("models", "list, pull, load, unload and remove models"),
+    Command("warmup", "load each enabled model and have it answer once; the exit code says whether all is well"),
     Command("power", "open, close, hold and extend windows; read and apply policies"),
     Command("token", "print the admin token"),
     Command("doctor", "explain what is wrong with this machine, in words to act on", before_setup=True),

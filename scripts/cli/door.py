@@ -19,7 +19,7 @@ from config.auth import admin_token
 from config.contracts.base import Page
 from config.contracts.models import Catalogue, DownloadJob, LocalModel, ModelPull
 from config.contracts.power import PolicyStatus, PowerState, Window, WindowClose, WindowExtend, WindowHold, WindowOpen
-from config.contracts.serving import ServedModel, ServedModels
+from config.contracts.serving import ServedModel, ServedModels, WarmupStatus
 from config.contracts.status import FleetStatus
 from config.errors import VX11Error
 from config.settings import Settings
@@ -88,6 +88,14 @@ class Door:
     def unload_model(self, name: str) -> ServedModel:
         """Take a model out of memory."""
         return self._post(f"/switch/models/{name}/unload", None, ServedModel)
+
+    def warm_up(self) -> WarmupStatus:
+        """Begin to bring every enabled model into memory in its turn, with one inference each."""
+        return self._post("/switch/warmup", None, WarmupStatus)
+
+    def warmup(self) -> WarmupStatus:
+        """How that is getting on."""
+        return self._get("/switch/warmup/status", WarmupStatus)
 
     def power(self) -> PowerState:
         """Policy, windows and services as madre sees them."""
