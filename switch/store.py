@@ -14,6 +14,7 @@ from config.paging import Position
 from switch.choose import ModelFile
 from switch.programs import ProgramRow
 from switch.rows import Bill
+from switch.spooled import Record
 
 _UNFINISHED = ("QUEUED", "RUNNING")
 
@@ -72,6 +73,13 @@ def add(session: Session, rows: Iterable[Base], bills: Iterable[Bill]) -> None:
         row.cost += sum(bill.cost or 0.0 for bill in of_day)
         row.latency_ms += sum(bill.latency_ms for bill in of_day)
         row.updated_at = max(bill.at for bill in of_day)
+
+
+def add_unknown(session: Session, records: Iterable[Record]) -> int:
+    """Keep what finished requests left, but those whose rows are there already; how many were not."""
+    new = [one for one in records if one.life_id is None or session.get(SwitchQueueV2, one.life_id) is None]
+    add(session, [row for one in new for row in one.rows], [bill for one in new for bill in one.bills])
+    return len(new)
 
 
 def _day(session: Session, provider: str, day: str) -> ProviderStat:

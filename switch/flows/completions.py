@@ -189,10 +189,10 @@ class Completions:
         now, latency = self._house.clock.now(), trace.account.latency_ms(self._now())
         rows = rows_of(trace, self._weather.conditions, now, latency)
         bills = bills_of(trace, now, latency)
-        if trace.cost is None:
-            self._ledger.keep(rows, bills)
+        if trace.cost is None and not trace.occasion.has_row:
+            self._ledger.keep_safely(rows, bills)
         else:
-            await self._ledger.keep_now(rows, bills)  # budgets are counted from it after a crash
+            await self._ledger.keep_now(rows, bills)  # money, and tasks, are in the database before anybody is told
 
     def _now(self) -> float:
         return self._house.clock.monotonic()

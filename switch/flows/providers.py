@@ -49,7 +49,6 @@ class Providers:
         self._looked_at = _NEVER
         self._records: dict[str, Record] = {}
         self._spendings: dict[str, Spending] = {}
-        self._month = ""
 
     async def choice(self, wish: Wish, order: Order, conditions: Conditions) -> Choice:
         """Who is asked for an order, in what order; raises where nobody may be."""
@@ -74,12 +73,6 @@ class Providers:
         self._looked_at = self._now()
         await asyncio.to_thread(self._declarations.look)
         self._programs = {row.name: row for row in await self._house.db.reading(store.ready_programs)}
-        month = day_of(self._house.clock.now())[:7]
-        if month != self._month:
-            costs = await self._house.db.reading(store.costs_of_month, month)
-            for name in costs.keys() | self._spendings.keys():
-                self.spending(name).by_day = costs.get(name, {})
-            self._month = month
 
     async def _list_endpoints(self, fresh_sec: float, *, wait: bool) -> None:
         """Ask endpoints without declared models what they have; beside the requests, unless one waits for it."""
@@ -224,7 +217,9 @@ class Providers:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Leave nothing under way when the service stops."""
+        """Know what everybody has cost this month; leave nothing under way when the service stops."""
+        costs = await self._house.db.reading(store.costs_of_month, day_of(self._house.clock.now())[:7])
+        self._spendings = {name: Spending(by_day) for name, by_day in costs.items()}
         try:
             yield
         finally:

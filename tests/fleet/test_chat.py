@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from config.db import Database
 from config.db_schema import ApiToken, EventRow, ModelUsageStat, RoutingEvent
-from tests.support.chats import OTHER, SMALL, Door, chat_body, chatting_fleet, cpu_seconds, rows, workers
+from tests.support.chats import OTHER, SMALL, Door, chat_body, chatting_fleet, cpu_seconds, kept, rows, workers
 from tests.support.eventually import eventually
 from tests.support.house import ADMIN
 
@@ -41,11 +41,11 @@ async def test_the_first_chat_wakes_switch_loads_the_model_and_streams(door: Doo
     assert usage["completion_tokens"] == 24
     assert usage["total_tokens"] == usage["prompt_tokens"] + 24
 
-    [use] = rows(door.fleet, ModelUsageStat, correlation_id="first")
+    [use] = await kept(door.fleet, ModelUsageStat, correlation_id="first")
     assert (use.model, use.user, use.outcome, use.finish_reason) == (SMALL, "admin", "ok", "length")
     assert (use.prompt_tokens, use.completion_tokens) == (usage["prompt_tokens"], 24)
     assert 0 < use.ttft_ms < use.latency_ms
-    [choice] = rows(door.fleet, RoutingEvent, correlation_id="first")
+    [choice] = await kept(door.fleet, RoutingEvent, correlation_id="first")
     assert (choice.model, choice.provider) == (SMALL, "local")
 
 
@@ -149,7 +149,7 @@ async def test_a_client_that_leaves_inside_the_prompt_frees_the_processor(door: 
         return cpu_seconds(worker) - before
 
     await eventually(used_while_looking, lambda seconds: seconds <= 0.01)
-    [use] = rows(door.fleet, ModelUsageStat, correlation_id="left-early")
+    [use] = await kept(door.fleet, ModelUsageStat, correlation_id="left-early")
     assert (use.outcome, use.ttft_ms) == ("cancelled", None)  # it left before the first token
 
 

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from config.db_schema import EventRow, ModelUsageStat
-from tests.support.chats import SMALL, Door, Streamed, chatting_fleet, rows, workers
+from tests.support.chats import SMALL, Door, Streamed, chatting_fleet, kept, rows, workers
 from tests.support.eventually import eventually
 from tests.support.forkserver import is_alive
 
@@ -101,7 +101,7 @@ async def test_a_worker_killed_in_a_stream_ends_it_with_an_error_and_the_next_ch
     assert '"code": "model_failed"' in lines[-1]
     assert "data: [DONE]" not in lines
     assert await door.said(SEA)
-    [use] = rows(door.fleet, ModelUsageStat, correlation_id="killed")
+    [use] = await kept(door.fleet, ModelUsageStat, correlation_id="killed")
     assert (use.outcome, use.finish_reason) == ("worker_died", None)
 
 
@@ -150,8 +150,11 @@ async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door
             await eventually(lambda: answers(door, "/vx11/status"), bool, within_sec=HEALS_WITHIN_SEC)
             assert door.fleet.integrity() == "ok"
     assert load.unsaid == []  # whoever got no answer was told so
-    kept = {use.correlation_id for use in rows(door.fleet, ModelUsageStat, outcome="ok")}
-    assert set(load.answered) <= kept
+
+    async def counted() -> set[str]:
+        return {use.correlation_id for use in rows(door.fleet, ModelUsageStat, outcome="ok")}
+
+    await eventually(counted, set(load.answered).issubset)  # those of the killed Switch too
     assert len(workers(door.fleet)) == 1
     failures = [event.data["reason"] for event in rows(door.fleet, EventRow, type="model.failed")]
     assert set(failures) <= {"its worker ended with SIGKILL"}

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from config.db import Database
 from config.db_schema import Base
+from tests.support.eventually import eventually
 from tests.support.fleet import Fleet, fleet_in
 from tests.support.worker import model_file
 
@@ -140,6 +141,15 @@ def rows(fleet: Fleet, table: type[Base], **like: Any) -> list[Any]:
     """The rows of a table whose columns have these values."""
     with books(fleet) as session:
         return list(session.scalars(select(table).filter_by(**like)))
+
+
+async def kept(fleet: Fleet, table: type[Base], **like: Any) -> list[Any]:
+    """The same, once there are any: Switch writes the rows of finished requests behind."""
+
+    async def look() -> list[Any]:
+        return rows(fleet, table, **like)
+
+    return await eventually(look, bool)
 
 
 def workers(fleet: Fleet) -> list[int]:
