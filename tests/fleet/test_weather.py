@@ -106,7 +106,7 @@ async def test_a_worker_killed_in_a_stream_ends_it_with_an_error_and_the_next_ch
 
 
 async def killing_after_the_first_event(door: Door, answer: httpx.Response) -> AsyncIterator[str]:
-    async for number, line in numbered(line async for line in answer.aiter_lines() if line):
+    async for number, line in numbered(line async for line in answer.aiter_lines() if line.startswith("data:")):
         if number == 0:
             [worker] = workers(door.fleet)
             os.kill(worker, signal.SIGKILL)
