@@ -12,6 +12,9 @@ leak takes one model with it and unloading is an exit. It owns no table and call
     sampling.py  the request's sampling parameters as a chain of llama.cpp samplers
     template.py  the model's chat template, sandboxed
     engine.py    the one thread that owns the context and batches continuously
+    tickets.py   a request on its way through it
+    prefixes.py  what was read once and where, over radix.py (who holds which tokens) and cells.py (which cells)
+    archive.py   what left KV memory: states.py in RAM, state_files.py on disk, memory.py for reading and writing them
     watch.py     how many threads a step may use, decided in pressure.py (pure) from what cores.py reads
     canary.py    the first decode, which proves that this build works on this machine
     answers.py   answer bodies and stream events (request bodies: switch/openai/)

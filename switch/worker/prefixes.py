@@ -286,7 +286,7 @@ class Prefixes:
         for length, seq_id in self._tree.matches(tokens):
             if length < len(tokens):
                 return False
-            if self.cells.length(seq_id) >= length and self._memory.reaches(seq_id, length):
+            if self._memory.reaches(seq_id, length):
                 return True
         return False
 

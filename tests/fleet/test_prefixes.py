@@ -12,9 +12,8 @@ from switch.worker.spec import WorkerSpec
 from tests.support.eventually import eventually
 from tests.support.worker import WorkerClient, WorkerProcess, client_of, model_file, said_text
 
-LONG = "".join(
-    f"Item {number} costs {number * 7 % 50} coins. " for number in range(44)
-)  # more tokens than the sliding window of Gemma 3
+# More tokens than the sliding window of Gemma 3.
+LONG = "".join(f"Item {number} costs {number * 7 % 50} coins. " for number in range(44))
 
 COUNTED = ", ".join(str(number) for number in range(1, 50))
 

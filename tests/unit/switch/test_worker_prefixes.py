@@ -117,6 +117,44 @@ def test_who_awaits_a_beginning_goes_on_when_its_reader_leaves() -> None:
     assert end.cached_tokens == 8, "what the other had read before it left is not read again"
 
 
+def test_what_another_has_read_so_far_is_shared_where_waiting_for_the_rest_is_not_worth_it() -> None:
+    compute = remembering()
+    compute.free_batches = 1
+    compute.gate.clear()
+    with bench(compute, begun=False, **{**KEPT, "n_ctx": 128}) as one:
+        first = one.ask(Job(list(range(20)), GREEDY, (), 3))
+        one.start()
+        assert compute.entered.wait(DEADLINE)
+        longer = [*range(20), *range(40, 90)]
+        second = one.ask(Job(longer, GREEDY, (), 3))
+        compute.gate.set()
+        ends = [one.answers.end(first), one.answers.end(second)]
+    assert one.answers.text(second) == expected(longer, 3)
+    assert [end.cached_tokens for end in ends if isinstance(end, End)] == [0, 16]
+
+
+def test_of_two_that_hold_the_same_the_longer_is_kept() -> None:
+    with bench(remembering(), begun=False, **KEPT) as one:
+        outlets = [one.ask(Job(list(range(20)), GREEDY, (), count)) for count in (3, 6, 4)]
+        one.start()
+        for outlet in outlets:
+            one.answers.end(outlet)
+        answer(one, [99] * 4)
+        assert one.engine.prefixes.counts()["kept_sequences"] == 2
+
+
+def test_a_sliding_window_is_saved_where_it_can_be_continued() -> None:
+    compute = remembering(total=64, window=6)
+    with bench(compute, archive_of(compute), kv_tokens=64, n_seq_max=1, **KEPT) as one:
+        prompt = list(range(30))
+        answer(one, prompt)
+        answer(one, [70] * 50)
+        assert answer(one, prompt).cached_tokens == 29, "another try"
+        answer(one, [80] * 50)
+        assert answer(one, [*prompt, *(int(word) for word in expected(prompt, 3).split()), 7]).cached_tokens == 29
+        assert one.engine.prefixes.counts()["restored_from_ram"] == 2
+
+
 def test_three_conversations_take_turns_on_two_places() -> None:
     compute = remembering(total=128)
     with bench(compute, archive_of(compute), n_seq_max=2, **KEPT) as one:
