@@ -19,8 +19,9 @@ from switch.worker.binding import lib
 from switch.worker.compute import GrammarError
 from switch.worker.sampling import Sampling, stages
 
-# Processor seconds of one token. An ambiguous grammar doubles its work with each character; a plain one needs 0.05.
-GRAMMAR_SECONDS = 1.0
+# Processor seconds of one token, and of taking it alone. A grammar that is ambiguous in a recursion doubles its work
+# with each character, so it is given up early; the largest plain ones need 0.1 and 0.005.
+GRAMMAR_SECONDS, TAKING_SECONDS = 1.0, 0.03
 _ROOT = b"root"
 _FIELDS = 3  # of llama_token_data: id, logit, p; four bytes each
 _REFUSED = float("-inf")
@@ -91,11 +92,13 @@ class Candidates:
         if not self._allows(sampler.grammar, token):
             self._fill(context, row)
             token = self._pick(sampler.grammar, sampler.handle)
+        chosen = time.thread_time()
         lib.llama_sampler_accept(sampler.grammar, token)
+        taken = time.thread_time()
+        if taken - chosen > TAKING_SECONDS or taken - started > GRAMMAR_SECONDS:
+            raise GrammarError("the grammar is too ambiguous: the time for a token grows and grows")
         if sampler.penalised:
             lib.llama_sampler_accept(sampler.handle, token)
-        if time.thread_time() - started > GRAMMAR_SECONDS:
-            raise GrammarError("the grammar is too ambiguous: it took over a second for one token")
         return token
 
     def chances(self, context: Any, row: int, token: int, top: int) -> tuple[float, list[tuple[int, float]]]:
