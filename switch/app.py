@@ -95,5 +95,5 @@ def _limits(house: House) -> Limits:
         budget_mb=settings.model_memory_mb or int(available_mb() * _BUDGET_SHARE),
         ttl_sec=settings.switch.model_ttl_sec,
         cooldown_sec=settings.switch.cooldown_sec,
-        max_waiting=settings.switch.max_waiting,
+        max_waiting=settings.switch.max_waiting + settings.switch.parallel,  # admission has bounded them before
     )

@@ -104,6 +104,14 @@ class Room:
         """Data of the journal's events of one type."""
         return [row.data for row in self.rows(EventRow) if row.type == type]
 
+    async def told(self, type: str) -> list[dict[str, Any]]:
+        """The same, once there is one: an event is written beside the answer."""
+
+        async def look() -> list[dict[str, Any]]:
+            return self.events(type)
+
+        return await eventually(look, bool)
+
     def change(self, model: str, **values: Any) -> None:
         """Change a registry row, as hermes would."""
         with self.house.db.write() as session:

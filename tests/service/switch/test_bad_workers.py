@@ -34,7 +34,7 @@ async def test_a_worker_that_computes_nothing_is_killed_and_rests(tmp_path: Path
             await asyncio.sleep(0.2)
         assert "it computed nothing for 20 s" in (await request).text
         assert "computed nothing" in (await room.at_stage("a", "cooling"))["failure"]
-        assert "computed nothing" in room.events("model.failed")[0]["reason"]
+        assert "computed nothing" in (await room.told("model.failed"))[0]["reason"]
 
 
 async def test_a_worker_that_works_slowly_is_left_alone(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_worker_that_grew_is_replaced_once_nobody_uses_it(tmp_path: Path
         assert "[DONE]" in (await request).text
         assert (await room.complete("a")).status_code == 200
         assert room.starts("a") == 2
-        assert "grew to" in room.events("model.unloaded")[0]["why"]
+        assert "grew to" in (await room.told("model.unloaded"))[0]["why"]
         assert (await room.model("a"))["reserved_mb"] > 200  # what was learnt is reserved from now on
 
 
@@ -112,7 +112,7 @@ async def test_a_file_replaced_under_its_worker_is_loaded_anew(room: Room) -> No
     assert "[DONE]" in (await request).text
     assert (await newcomer).status_code == 200
     assert room.starts("a") == 2
-    assert room.events("model.unloaded")[0]["why"] == "its file changed while it was in memory"
+    assert (await room.told("model.unloaded"))[0]["why"] == "its file changed while it was in memory"
 
 
 async def test_a_deleted_file_does_not_disturb_who_has_it_open(room: Room) -> None:

@@ -52,7 +52,7 @@ async def test_a_crash_while_loading_is_tried_once_more_without_the_cpu_s_extra_
     assert (await room.complete("a")).status_code == 200
     first, second = room.log("a", "start")
     assert (first["spec"]["use_extra_bufts"], second["spec"]["use_extra_bufts"]) == (True, False)
-    assert room.events("model.loaded")[0]["extra_buffers"] is False
+    assert (await room.told("model.loaded"))[0]["extra_buffers"] is False
 
 
 async def test_what_crashed_once_is_not_tried_that_way_again(room: Room) -> None:
@@ -82,7 +82,7 @@ async def test_a_failed_load_is_told_to_all_who_wait_and_left_alone_for_a_while(
         cooling = await room.model("a")
         assert (cooling["stage"], cooling["reserved_mb"]) == ("cooling", 0)
         assert "unknown architecture" in cooling["failure"]
-        assert "unknown architecture" in room.events("model.failed")[0]["reason"]
+        assert "unknown architecture" in (await room.told("model.failed"))[0]["reason"]
 
         clock.advance(20)
         again = await room.complete("a")
@@ -123,7 +123,7 @@ async def test_loading_by_hand_returns_when_the_model_is_ready(room: Room) -> No
 
 
 async def test_too_many_waiters_are_sent_away(tmp_path: Path) -> None:
-    async with switch_in(tmp_path, max_waiting=2) as room:
+    async with switch_in(tmp_path, max_waiting=1, parallel=1) as room:
         room.plan("a", {"until": "loaded"})
         waiting = [asking(room, "a"), asking(room, "a")]
         await room.until("a", lambda model: model["waiting"] == 2)

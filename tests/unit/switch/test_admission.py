@@ -81,6 +81,24 @@ def test_what_was_used_counts_not_what_was_predicted() -> None:
     assert admission.left(3, "m", 10) == [Enter(4)]
 
 
+def test_nobody_s_share_of_a_thousand_requests_is_off_by_more_than_a_fifth() -> None:
+    """Five callers, whose requests are one to nine seconds long and predicted wrongly by up to a factor of two."""
+    chance = random.Random(7)
+    admission = Admission(Bounds(4, 2_000, 10**9))
+    really = {ticket: (1 + ticket % 5 * 2) * chance.uniform(0.7, 1.3) for ticket in range(1_000)}
+    inside = []
+    for ticket, seconds in really.items():
+        predicted = seconds * chance.uniform(0.5, 2)
+        inside += admission.asked(ask(ticket, f"user {ticket % 5}", seconds=predicted), 0)
+    going = [effect.ticket for effect in inside]
+    given: Counter[str] = Counter()
+    while admission.count("m") > 600:  # as long as everybody has something waiting
+        ticket = going.pop(0)
+        given[f"user {ticket % 5}"] += round(1000 * really[ticket])
+        going += [effect.ticket for effect in admission.left(ticket, "m", 0, really[ticket])]
+    assert all(abs(5 * seconds / given.total() - 1) < 0.2 for seconds in given.values()), given
+
+
 def test_what_one_is_given_at_one_model_counts_at_the_other() -> None:
     admission = Admission(Bounds(1, 20, 10_000))
     admission.asked(ask(1, "x", "n"), 0)
