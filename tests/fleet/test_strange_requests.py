@@ -156,5 +156,6 @@ async def test_after_all_of_it_the_first_worker_still_serves(door: Door) -> None
         *(told(door, chat_body(HI, SMALL, {"max_tokens": 2})) for _ in range(10)),
     )
     assert said[20:] == [(200, "")] * 10
-    assert {status for status, _ in said[:20]} <= {400, 413, 422}
+    # 429: twenty bodies of a megabyte at once may be more tokens than one queue holds, and that is said.
+    assert {status for status, _ in said[:20]} <= {400, 413, 422, 429}
     assert workers(door.fleet) == [worker]
