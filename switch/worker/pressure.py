@@ -4,7 +4,9 @@ OpenMP's threads meet at a barrier hundreds of times a token and spin while they
 as soon as another program takes a core of theirs, each barrier waits for a time slice of the scheduler, and two
 threads are ten to forty times slower than one (research notes, section 0). Two signs tell:
 
-* **fewer**: our threads were ready to run, and waited for a core. As many as they waited for are given up at once;
+* **fewer**: our threads were ready to run, and waited for a core, longer than the chain around a worker makes them wait.
+  As many as they waited for are given up. The sum of what exceeds the usual decides (CUSUM; Page 1954), so that a
+  neighbour who takes a core is noticed at the first look, and a short burst of our own chain is none;
 * **more**: while fewer threads run than may, cores that stood idle for a while are taken back. A thread that must be
   given up again soon after makes the next try wait twice as long, up to `_MOST_PATIENCE_SEC`.
 
@@ -17,7 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor
 
-_TAKEN_CORES = 0.3  # what others may take of all threads together; the chain around a worker takes a tenth or less
+_TAKEN_CORES = 0.3  # what others may take of all threads together; the chain around a worker takes half of that
+_EXCESS_SEC = 0.025  # beyond it, summed; bursts of the chain's own reach 0.015
 _SPARE_CORES = 0.7
 _PATIENCE_SEC = 0.25
 _MOST_PATIENCE_SEC = 8.0
@@ -42,40 +45,40 @@ class Pressure:
         self._most = most
         self._patience = _PATIENCE_SEC
         self._raised_at = float("-inf")
-        self._looked: Reading | None = None  # taken cores are counted from here
+        self._unhurt: Reading | None = None  # the last look up to which nothing was taken beyond the usual
         self._calm: Reading | None = None  # idle ones from here
 
     def begins(self, reading: Reading) -> None:
         """Steps begin after a rest. Cores that were idle in it are there to be used; it says nothing else."""
         if self._calm is not None:
             self._take_back(self._calm, reading, in_use=0)
-        self._looked = self._calm = reading
+        self._unhurt = self._calm = reading
 
     def rests(self, reading: Reading) -> None:
         """There is nothing more to do for now."""
-        self._looked, self._calm = None, reading
+        self._unhurt, self._calm = None, reading
 
     def looks(self, reading: Reading) -> None:
         """Steps have been running since the last look."""
-        if self._looked is None or self._calm is None:
+        if self._unhurt is None or self._calm is None:
             return
         before = self.threads
-        self._give_up(self._looked, reading)
-        self._looked = reading
+        self._give_up(self._unhurt, reading)
         if self.threads == before and reading.wall - self._calm.wall < self._patience:
             return
         if self.threads == before:
             self._take_back(self._calm, reading, in_use=before)
         self._calm = reading
 
-    def _give_up(self, since: Reading, reading: Reading) -> None:
+    def _give_up(self, unhurt: Reading, reading: Reading) -> None:
         """Fewer threads, when others have taken cores of theirs. One thread alone waits for nobody."""
-        wall = reading.wall - since.wall
-        if self.threads == 1 or wall <= 0:
-            return
-        taken = (reading.waited - since.waited) / wall
-        if taken > _TAKEN_CORES:
-            self.threads = max(1, self.threads - ceil(taken - _TAKEN_CORES))
+        wall, waited = reading.wall - unhurt.wall, reading.waited - unhurt.waited
+        excess = waited - _TAKEN_CORES * wall
+        if self.threads == 1 or excess <= 0:
+            self._unhurt = reading
+        elif excess > _EXCESS_SEC:
+            self.threads = max(1, self.threads - ceil(waited / wall - _TAKEN_CORES))
+            self._unhurt = reading
             is_relapse = reading.wall - self._raised_at < _SETTLED_SEC
             self._patience = min(_MOST_PATIENCE_SEC, self._patience * 2) if is_relapse else _PATIENCE_SEC
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import openai
+import pydantic
 import pytest
 import pytest_asyncio
 
@@ -20,6 +23,18 @@ SEA: list[openai.types.chat.ChatCompletionMessageParam] = [
     {"role": "system", "content": "You are brief."},
     {"role": "user", "content": "Write one sentence about the sea."},
 ]
+TIDE: openai.types.chat.ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "tide",
+        "description": "How high the sea is",
+        "parameters": {
+            "type": "object",
+            "properties": {"coast": {"type": "string", "enum": ["north", "south"]}},
+            "required": ["coast"],
+        },
+    },
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -73,6 +88,84 @@ async def test_completions(client: openai.AsyncOpenAI) -> None:
         model=SMALL, prompt="The sea is", max_tokens=8, temperature=0, seed=1, stream=True
     )
     assert "".join([chunk.choices[0].text async for chunk in stream]) == answer.choices[0].text
+
+
+async def test_a_tool_is_called_and_its_answer_is_taken(client: openai.AsyncOpenAI) -> None:
+    asked = await client.chat.completions.create(
+        model=SMALL, messages=SEA, tools=[TIDE], tool_choice="required", max_tokens=60, temperature=0
+    )
+    [choice] = asked.choices
+    assert choice.finish_reason == "tool_calls"
+    [call] = choice.message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "tide"
+    assert json.loads(call.function.arguments)["coast"] in ("north", "south")
+    answered: list[Any] = [
+        *SEA,
+        choice.message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": call.id, "content": "high"},
+    ]
+    after = await client.chat.completions.create(
+        model=SMALL, messages=answered, tools=[TIDE], tool_choice="none", max_tokens=8
+    )
+    assert after.choices[0].message.content
+
+
+async def test_a_streamed_tool_call_adds_up(client: openai.AsyncOpenAI) -> None:
+    stream = await client.chat.completions.create(
+        model=SMALL, messages=SEA, tools=[TIDE], tool_choice="required", max_tokens=60, temperature=0, stream=True
+    )
+    deltas = [chunk.choices[0].delta async for chunk in stream if chunk.choices]
+    calls = [call.function for delta in deltas for call in delta.tool_calls or [] if call.function]
+    assert calls[0].name == "tide"
+    assert json.loads("".join(call.arguments or "" for call in calls))["coast"] in ("north", "south")
+
+
+async def test_a_json_schema_is_kept(client: openai.AsyncOpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"depth": {"type": "integer", "minimum": 1, "maximum": 99}, "salty": {"type": "boolean"}},
+        "required": ["depth", "salty"],
+        "additionalProperties": False,
+    }
+    answer = await client.chat.completions.create(
+        model=SMALL,
+        messages=SEA,
+        max_tokens=60,
+        response_format={"type": "json_schema", "json_schema": {"name": "sea", "schema": schema, "strict": True}},
+    )
+    sea = json.loads(answer.choices[0].message.content or "")
+    assert 1 <= sea["depth"] <= 99
+    assert isinstance(sea["salty"], bool)
+
+
+class Sea(pydantic.BaseModel):
+    depth: int
+    waves: Literal["low", "high"]
+
+
+async def test_the_parse_helper(client: openai.AsyncOpenAI) -> None:
+    answer = await client.chat.completions.parse(model=SMALL, messages=SEA, response_format=Sea, max_tokens=60)
+    assert isinstance(answer.choices[0].message.parsed, Sea)
+
+
+async def test_several_choices_with_chances(client: openai.AsyncOpenAI) -> None:
+    answer = await client.chat.completions.create(
+        model=SMALL, messages=SEA, n=2, max_tokens=4, logprobs=True, top_logprobs=3, seed=1
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    for choice in answer.choices:
+        assert choice.logprobs is not None
+        assert [len(token.top_logprobs) for token in choice.logprobs.content or []] == [3] * 4
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+async def test_embeddings(client: openai.AsyncOpenAI, encoding: Literal["float", "base64"]) -> None:
+    answer = await client.embeddings.create(model=SMALL, input=["the sea", "a stone"], encoding_format=encoding)
+    assert [one.index for one in answer.data] == [0, 1]
+    assert answer.usage.prompt_tokens > 0
+    if encoding == "float":
+        assert math.isclose(sum(value * value for value in answer.data[0].embedding), 1, abs_tol=1e-3)
 
 
 async def test_models(client: openai.AsyncOpenAI) -> None:

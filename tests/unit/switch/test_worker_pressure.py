@@ -58,6 +58,13 @@ def test_our_own_chain_takes_nothing_away() -> None:
     assert set(Machine(2).works(2, others=0.2)) == {2}
 
 
+def test_a_burst_of_our_own_chain_takes_nothing_away_and_a_lasting_one_does() -> None:
+    machine = Machine(2)
+    assert machine.works(LOOK, others=0.6) == [2]
+    assert set(machine.works(1, others=0.1)) == {2}
+    assert machine.works(1, others=0.6)[-1] == 1
+
+
 def test_a_core_that_comes_free_is_taken_back_while_working() -> None:
     machine = Machine(2)
     machine.works(1, others=1)
