@@ -6,6 +6,7 @@ from pathlib import Path
 
 _MIB = 2**20
 _BUDGET_SHARE = 0.6
+_PROC = Path("/proc")
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -23,12 +24,13 @@ def model_budget_mb(setting: int | None) -> int:
     return setting or int(available_mb() * _BUDGET_SHARE)
 
 
-def pss_mb(pid: int) -> float | None:
+def pss_mb(pid: int, proc: Path = _PROC) -> float | None:
     """The proportional set size of a process in MiB, as the kernel counts it now; None once it is gone, or where the
     kernel does not tell. Walks all of the process's pages: for a large one that takes a while, so not on an event loop.
+    `proc` is the seam of tests.
     """
     try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        rollup = (proc / str(pid) / "smaps_rollup").read_text()
     except OSError:
         return None
     kib = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), None)

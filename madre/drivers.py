@@ -25,6 +25,21 @@ class Observed:
     ready: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What all processes of one service take together, those it started included (a worker belongs to Switch).
+
+    `cpu_sec` and the bytes count up while the service lives and begin anew with its next life; the bytes are those
+    that went to and came from storage, None where they cannot be known. `memory_mb` is now, MiB: pages that
+    processes share are counted by share where the driver can tell.
+    """
+
+    cpu_sec: float
+    memory_mb: float
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+
+
 class Driver(Protocol):
     """Starts, stops and observes services. Names are those of `config.services.FLEET`.
 
@@ -49,8 +64,8 @@ class Driver(Protocol):
     def events(self) -> AsyncIterator[str]:
         """The names of services that have just changed; a hint to look, so one may be missed or come twice."""
 
-    async def memory_mb(self) -> Mapping[str, float]:
-        """What each running service's own process takes now, MiB (PSS), as far as it can be measured."""
+    async def usage(self) -> Mapping[str, Usage]:
+        """What each running service takes, core included; a service that could not be measured is left out."""
 
     async def last_words(self, service: str) -> str:
         """How the last life of `service` ended and its last log lines, for a person to read; empty if unknown."""

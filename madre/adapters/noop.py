@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from config.clock import Clock
 from config.services import CORE
-from madre.drivers import Observed
+from madre.drivers import Observed, Usage
 
 
 class NoopDriver:
@@ -44,8 +44,8 @@ class NoopDriver:
         while True:
             yield await self._changed.get()
 
-    async def memory_mb(self) -> Mapping[str, float]:
-        """Nothing: what does not run takes no memory."""
+    async def usage(self) -> Mapping[str, Usage]:
+        """Nothing: what does not run takes nothing."""
         return {}
 
     async def last_words(self, service: str) -> str:

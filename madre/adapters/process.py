@@ -16,9 +16,9 @@ from config.errors import StartFailed, Unavailable
 from config.forkserver import lines, logfile
 from config.forkserver.link import ForkLink
 from config.logs import redacted
-from config.memory import pss_mb
 from madre.adapters.printed import readable
-from madre.drivers import Observed
+from madre.adapters.process_tree import tree_usage
+from madre.drivers import Observed, Usage
 
 _ANSWER_SEC = 5.0
 _LINES_READ = 40
@@ -76,8 +76,8 @@ class ProcessDriver:
         while True:
             yield await self._changed.get()
 
-    async def memory_mb(self) -> Mapping[str, float]:
-        """PSS from /proc, per process: shared pages are counted by share, so the figures add up."""
+    async def usage(self) -> Mapping[str, Usage]:
+        """From /proc, over each service's whole process tree; shared pages by share, so the figures add up."""
         return await asyncio.to_thread(_measured, dict(self._pids))
 
     async def last_words(self, service: str) -> str:
@@ -125,6 +125,6 @@ def _how(ended: lines.Exited) -> str:
     return f"{ended.service} ended with status {ended.status}."
 
 
-def _measured(pids: dict[str, int]) -> dict[str, float]:
-    found = {service: pss_mb(pid) for service, pid in pids.items()}
-    return {service: round(pss, 1) for service, pss in found.items() if pss is not None}
+def _measured(pids: dict[str, int]) -> dict[str, Usage]:
+    found = {service: tree_usage(pid) for service, pid in pids.items()}
+    return {service: usage for service, usage in found.items() if usage is not None}

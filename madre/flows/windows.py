@@ -36,7 +36,8 @@ class Windows:
     async def state(self) -> PowerState:
         """Policy, windows and services as they are now."""
         policy, live = await self._house.db.reading(self._policy_and_windows)
-        memory_mb = await self._reconciler.driver.memory_mb()
+        usage = await self._reconciler.driver.usage()
+        memory_mb = {name: one.memory_mb for name, one in usage.items()}
         return shown.state(policy, live, self._reconciler.known, memory_mb, self._house.clock.now())
 
     async def page(self, limit: int, cursor: str | None) -> Page[power.Window]:

@@ -96,9 +96,17 @@ async def test_a_change_is_hinted_at(maker: Maker, tmp_path: Path) -> None:
 
 
 @DRIVERS
-async def test_memory_is_measured_or_not_claimed(maker: Maker, tmp_path: Path) -> None:
+async def test_usage_is_measured_or_not_claimed(maker: Maker, tmp_path: Path) -> None:
     async with maker(tmp_path) as driver:
         await driver.start("switch")
         await eventually(driver.observe, is_up("switch"))
-        measured = await driver.memory_mb()
-        assert measured == {} if driver.simulated else measured["switch"] > 0
+        if driver.simulated:
+            assert await driver.usage() == {}
+            return
+        first = (await eventually(driver.usage, lambda usage: "switch" in usage))["switch"]
+        assert first.memory_mb > 0
+        second = (await driver.usage())["switch"]
+        assert second.cpu_sec >= first.cpu_sec >= 0
+        await driver.stop("switch")
+        await eventually(driver.observe, lambda seen: "switch" not in seen)
+        assert "switch" not in await driver.usage()

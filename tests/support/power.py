@@ -17,7 +17,7 @@ from config.clock import Clock
 from config.services import CORE
 from config.settings import PowerSettings
 from madre.app import create
-from madre.drivers import Driver, Observed
+from madre.drivers import Driver, Observed, Usage
 from tests.support.clock import ManualClock
 from tests.support.house import client_of, house_in
 
@@ -46,6 +46,7 @@ class ScriptedDriver:
     running: dict[str, Observed] = field(default_factory=dict)
     changed: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     lives: int = 0
+    taken: dict[str, Usage] = field(default_factory=dict)
 
     def script(self, service: str) -> Script:
         """The script of `service`, to be changed in place."""
@@ -83,9 +84,9 @@ class ScriptedDriver:
         while True:
             yield await self.changed.get()
 
-    async def memory_mb(self) -> Mapping[str, float]:
-        """A round figure for what seems to run."""
-        return dict.fromkeys(self.running, 20.0)
+    async def usage(self) -> Mapping[str, Usage]:
+        """A round figure for what seems to run, unless a test set another."""
+        return {service: self.taken.get(service, Usage(1.0, 20.0)) for service in self.running}
 
     async def last_words(self, service: str) -> str:
         """As scripted."""
