@@ -40,7 +40,23 @@ class PowerSettings(BaseSettings):
 
     model_config = _group("VX11_POWER_")
 
-    driver: Literal["process", "noop"] = Field(default="process", description="What starts and stops services.")
+    driver: Literal["process", "compose", "noop"] = Field(
+        default="process", description="What starts and stops services."
+    )
+    project: str = Field(
+        default="vx11",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="Name of the Compose project whose containers are the services.",
+    )
+    compose_file: Path = Field(
+        default=Path("docker-compose.yml"), description="The file that declares the services' containers."
+    )
+    engine: str = Field(
+        default="unix:///var/run/docker.sock",
+        pattern=r"^(unix:///|tcp://)[^\s?#]+$",
+        validation_alias=AliasChoices("VX11_POWER_ENGINE", "DOCKER_HOST"),
+        description="Where Docker's engine, or a filter before it, is spoken to.",
+    )
     policy: Literal["solo_madre", "full"] = Field(
         default="solo_madre", description="The first policy of a new database."
     )
