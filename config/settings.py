@@ -54,7 +54,6 @@ class PowerSettings(BaseSettings):
     engine: str = Field(
         default="unix:///var/run/docker.sock",
         pattern=r"^(unix:///|tcp://)[^\s?#]+$",
-        validation_alias=AliasChoices("VX11_POWER_ENGINE", "DOCKER_HOST"),
         description="Where Docker's engine, or a filter before it, is spoken to.",
     )
     policy: Literal["solo_madre", "full"] = Field(
