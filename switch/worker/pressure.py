@@ -4,7 +4,7 @@ OpenMP's threads meet at a barrier hundreds of times a token and spin while they
 as soon as another program takes a core of theirs, each barrier waits for a time slice of the scheduler, and two
 threads are ten to forty times slower than one (research notes, section 0). Two signs tell:
 
-* **fewer**: our threads were ready to run, and waited for a core, longer than the chain around a worker makes them wait.
+* **fewer**: our threads were ready to run, and waited for a core, longer than the chain around a worker makes them.
   As many as they waited for are given up. The sum of what exceeds the usual decides (CUSUM; Page 1954), so that a
   neighbour who takes a core is noticed at the first look, and a short burst of our own chain is none;
 * **more**: while fewer threads run than may, cores that stood idle for a while are taken back. A thread that must be

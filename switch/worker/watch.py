@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from switch.worker.cores import idle_seconds, waited_seconds
+from switch.worker.cores import Idle, Waited
 from switch.worker.pressure import Pressure, Reading
 
 _LOOK_SEC = 0.04  # a few steps: one preemption by our own chain is no sign
@@ -20,9 +20,10 @@ class Watch:
     """Tells the engine how many threads to use. `begins`, `rests` and `threads` are for the engine's thread."""
 
     def __init__(self, most: int, abort: Callable[[], None], read: Callable[[], Reading] | None = None) -> None:
-        self._read = read or reading
+        clocks = Clocks()
+        self._read = read or clocks.read
         self._abort = abort
-        self._pressure = Pressure(most if read or waited_seconds() is not None else 1)
+        self._pressure = Pressure(most if read or clocks.tell else 1)
         self._step_threads = 0
         self._bout = 0
         self._at_work = threading.Event()
@@ -65,6 +66,21 @@ class Watch:
                 self._abort()
 
 
-def reading() -> Reading:
-    """What the clocks say now."""
-    return Reading(time.monotonic(), waited_seconds() or 0.0, idle_seconds())
+class Clocks:
+    """The kernel's clocks of this process."""
+
+    def __init__(self) -> None:
+        self._waited = Waited()
+        self._idle = Idle()
+        self._last = 0.0
+
+    @property
+    def tell(self) -> bool:
+        """Whether the kernel says who waited."""
+        return self._waited.seconds() is not None
+
+    def read(self) -> Reading:
+        """What they say now."""
+        waited = self._waited.seconds()
+        self._last = self._last if waited is None else waited  # None: a thread ended while it was asked for
+        return Reading(time.monotonic(), self._last, self._idle.seconds())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
-from switch.worker.cores import idle_seconds, waited_seconds
+from switch.worker.cores import Idle, Waited
 from switch.worker.pressure import Reading
 from switch.worker.watch import Watch
 
@@ -62,10 +63,14 @@ def test_the_kernel_tells_how_long_threads_waited(tmp_path: Path) -> None:
     for number, nanoseconds in ((1, 1_500_000_000), (2, 250_000_000)):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "schedstat").write_text(f"77 {nanoseconds} 3\n")
-    assert waited_seconds(tmp_path) == 1.75
+    assert Waited(tmp_path).seconds() == 1.75
+    waited = Waited(tmp_path)
+    assert waited.seconds() == 1.75
+    shutil.rmtree(tmp_path / "1")
+    assert waited.seconds() == 0.25, "who has ended no longer counts"
     (tmp_path / "3").mkdir()
-    assert waited_seconds(tmp_path) is None
-    assert waited_seconds(tmp_path / "nowhere") is None
+    assert Waited(tmp_path).seconds() is None
+    assert Waited(tmp_path / "nowhere").seconds() is None
 
 
 def test_only_cores_this_process_may_use_count_as_idle(tmp_path: Path) -> None:
@@ -77,5 +82,5 @@ def test_only_cores_this_process_may_use_count_as_idle(tmp_path: Path) -> None:
         f"cpu{foreign} 0 0 0 5000 0 0 0 0 0 0",
     ]
     (tmp_path / "stat").write_text("\n".join([*lines, "intr 1 2 3"]))
-    assert idle_seconds(tmp_path / "stat") == 400 / os.sysconf("SC_CLK_TCK")
-    assert idle_seconds(tmp_path / "nothing") == 0
+    assert Idle(tmp_path / "stat").seconds() == 400 / os.sysconf("SC_CLK_TCK")
+    assert Idle(tmp_path / "nothing").seconds() == 0
