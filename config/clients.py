@@ -94,6 +94,15 @@ class Peer:
         except (httpx.TransportError, ValidationError):
             return None
 
+    async def exposition(self) -> str | None:
+        """What its /metrics says this moment; None where nobody answers with 200. As `vital`, outside the breaker."""
+        try:
+            headers = self._headers(self._self_caller, _VITAL_SEC)
+            response = await self._http.get("/metrics", headers=headers, timeout=_VITAL_SEC)
+        except httpx.TransportError:
+            return None
+        return response.text if response.status_code == 200 else None
+
     async def _call(
         self,
         method: str,
@@ -229,18 +238,7 @@ class Clients:
 
         `limit` bounds its connections (0: unbounded). Call it inside the running event loop.
         """
-        connector: aiohttp.BaseConnector
-        if unix_socket is None:
-            connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=30, use_dns_cache=True)
-        else:
-            connector = aiohttp.UnixConnector(unix_socket, limit=limit, keepalive_timeout=30)
-        session = aiohttp.ClientSession(
-            connector=connector,
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_SEC),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("user-agent", "accept", "content-type"),
-        )
+        session = byte_client(unix_socket=unix_socket, limit=limit)
         self._sessions = [*(one for one in self._sessions if not one.closed), session]  # Switch makes one a worker
         return session
 
@@ -254,6 +252,22 @@ class Clients:
             await client.aclose()
         for session in self._sessions:
             await session.close()
+
+
+def byte_client(*, unix_socket: str | None = None, limit: int = 0) -> ByteClient:
+    """A byte pipe as `Clients.streams` makes them, for a process that is no service; its maker closes it."""
+    connector: aiohttp.BaseConnector
+    if unix_socket is None:
+        connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=30, use_dns_cache=True)
+    else:
+        connector = aiohttp.UnixConnector(unix_socket, limit=limit, keepalive_timeout=30)
+    return aiohttp.ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_SEC),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("user-agent", "accept", "content-type"),
+    )
 
 
 def door(base_url: str, token: str) -> httpx.Client:

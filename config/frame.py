@@ -28,6 +28,7 @@ _DEADLINE = deadline.HEADER.encode()
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _GONE = 499  # gone before an answer began (nginx's number for it)
+_VITAL_SIGNS = frozenset({"/health", "/ready", "/metrics"})  # looked at all the time: no work anybody waits for
 _BUG = 500  # FastAPI's outermost layer has answered, and raised again for the log
 _log = logging.getLogger(__name__)
 
@@ -60,16 +61,19 @@ class Frame:
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
         began, status = self._clock.monotonic(), _GONE
+        answered: float | None = None
+        is_counted = scope["path"] not in _VITAL_SIGNS
         own_header = (_CORRELATION, correlation_id.get().encode())
 
         async def framed_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], self._clock.monotonic()
                 message["headers"] = [*message.get("headers", ()), own_header]
             await send(message)
 
-        self._metrics.began()
+        if is_counted:
+            self._metrics.began()
         try:
             await self._answered(scope, self._bounded(receive, headers), framed_send, headers)
         except ClientDisconnect:
@@ -81,7 +85,9 @@ class Frame:
             if status == _GONE:
                 await problem_response(bug(), path=scope["path"])(scope, receive, framed_send)
         finally:
-            self._metrics.ended(status, self._clock.monotonic() - began)
+            if is_counted:
+                ended = self._clock.monotonic()
+                self._metrics.ended(status, ended - began, (answered or ended) - began)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
         length = headers.get(b"content-length", b"").decode("latin-1")

@@ -18,7 +18,8 @@ class Service:
     """One of the ten.
 
     `module` is the package whose `app.create` builds it; `memory_mb` is what admission reserves for it
-    (MiB, the process itself: models are counted by Switch under their own budget).
+    (MiB, the process itself: models are counted by Switch under their own budget, in the processes of the service
+    that `holds_models`).
     """
 
     name: str
@@ -27,12 +28,13 @@ class Service:
     sleeps: bool
     memory_mb: int
     duty: str
+    holds_models: bool = False
 
 
 _TABLE = (
     Service("tentaculo_link", 8000, "tentaculo_link", False, 128, "the front door: auth, limits, routing, waking"),
     Service("madre", 8001, "madre", False, 128, "power, intents, plans, confirmations"),
-    Service("switch", 8002, "switch", True, 128, "every prompt: local models and providers"),
+    Service("switch", 8002, "switch", True, 128, "every prompt: local models and providers", holds_models=True),
     Service("hermes", 8003, "hermes", True, 128, "the model registry: catalogue, download, scan, verify"),
     Service("hormiguero", 8004, "hormiguero", True, 128, "queen and ants: scanning for faults, incidents"),
     Service("manifestator", 8005, "manifestator", True, 128, "drift against the manifest, patch plans"),

@@ -74,6 +74,14 @@ class PowerSettings(BaseSettings):
     windows_timeout_sec: Seconds = Field(default=30, description="How long one try to bring a service up may take.")
     windows_ttl_check_interval: Seconds = Field(default=1, description="Seconds between two reconciler ticks.")
     windows_enabled: bool = Field(default=True, description="Whether windows may be opened at all.")
+    windows_core_mode: bool = Field(
+        default=False,
+        description="Whether madre brings the gateway back when it was stopped, by hand too; else that is left to "
+        "what started the fleet.",
+    )
+    figures_sec: Seconds = Field(
+        default=15, description="Seconds between two measurements of what services take and how they answer."
+    )
 
 
 class GatewaySettings(BaseSettings):
@@ -206,6 +214,12 @@ class RetentionSettings(BaseSettings):
     """How many days rows are kept, table by table; maintenance deletes older ones."""
 
     model_config = _group("VX11_RETENTION_")
+
+    profile: Literal["standard", "low_power"] = Field(
+        default="standard",
+        description="`low_power` keeps what is written again and again (30 days or less) for 7 days, unless a table's "
+        "own term is set.",
+    )
 
     audit_logs_days: Count = Field(default=90, description="The audit trail.")
     cli_usage_stats_days: Count = Field(default=30, description="What command-line programs were used for.")

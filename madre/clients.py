@@ -21,3 +21,7 @@ class Watched:
         """Pieces of work `service` is in the middle of; None when it does not say."""
         answer = await self._clients.peer(service).vital("/health", answer=Health)
         return None if answer is None else int(answer.checks.get("work_in_progress", 0))
+
+    async def exposition(self, service: str) -> str | None:
+        """What `service` counts of itself, as Prometheus text; None when it does not say."""
+        return await self._clients.peer(service).exposition()

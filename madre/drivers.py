@@ -31,13 +31,15 @@ class Usage:
 
     `cpu_sec` and the bytes count up while the service lives and begin anew with its next life; the bytes are those
     that went to and came from storage, None where they cannot be known. `memory_mb` is now, MiB: pages that
-    processes share are counted by share where the driver can tell.
+    processes share are counted by share where the driver can tell. `memory_limit_mb` is the limit that whatever runs
+    the service enforces, None where it enforces none.
     """
 
     cpu_sec: float
     memory_mb: float
     read_bytes: int | None = None
     written_bytes: int | None = None
+    memory_limit_mb: float | None = None
 
 
 class Driver(Protocol):

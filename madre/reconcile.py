@@ -21,11 +21,16 @@ class Act:
     reason: str
 
 
-def acts(desired: Reasons, lives: Mapping[str, Life], busy: Set[str], now: datetime) -> list[Act]:
-    """Start what should be up and may be tried, stop what should not and is idle; the core is never touched."""
+def acts(
+    desired: Reasons, lives: Mapping[str, Life], busy: Set[str], now: datetime, *, core_mode: bool = False
+) -> list[Act]:
+    """Start what should be up and may be tried, stop what should not and is idle.
+
+    The core is never stopped, and started only in `core_mode`: else that is left to what started the fleet.
+    """
     found = []
     for service, life in lives.items():
-        if service in CORE:
+        if service in CORE and not core_mode:
             continue
         if service in desired:
             if life.may_start(now):

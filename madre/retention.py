@@ -20,7 +20,29 @@ AGE_COLUMN = {
     "switch_queue_v2": "enqueued_at",
 }
 
+# The records that a busy fleet writes by itself: on a small machine they need not be kept for a month.
+LOGS = frozenset(
+    {
+        "cli_usage_stats",
+        "events",
+        "fluzo_signals",
+        "ia_decisions",
+        "power_events",
+        "routing_events",
+        "switch_queue_v2",
+    }
+)
+_LOW_POWER_DAYS = 7
+
+
+def days(terms: RetentionSettings, table: str) -> int:
+    """How many days the rows of `table` are kept; a term that somebody set counts whatever the profile says."""
+    name = f"{table}_days"
+    if terms.profile == "low_power" and table in LOGS and name not in terms.model_fields_set:
+        return _LOW_POWER_DAYS
+    return int(getattr(terms, name))
+
 
 def cutoffs(terms: RetentionSettings, now: datetime) -> dict[str, datetime]:
     """For each table, the moment before which its rows may go."""
-    return {table: now - timedelta(days=getattr(terms, f"{table}_days")) for table in AGE_COLUMN}
+    return {table: now - timedelta(days=days(terms, table)) for table in AGE_COLUMN}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from config.contracts import power
-from config.contracts.power import DriverRun, Policy, PowerState, ServicePower
+from config.contracts.power import DriverRun, Policy, PowerState, ServiceFigures, ServicePower
 from config.services import FLEET
 from madre.desired import policy_state
 from madre.lives import Life
@@ -32,12 +32,16 @@ def window(shown: Window, now: datetime, run: DriverRun | None = None) -> power.
 
 
 def state(
-    policy: Policy, windows: Iterable[Window], lives: Mapping[str, Life], memory_mb: Mapping[str, float], now: datetime
+    policy: Policy,
+    windows: Iterable[Window],
+    lives: Mapping[str, Life],
+    figures: Callable[[str], ServiceFigures],
+    now: datetime,
 ) -> PowerState:
-    """Everything about power at `now`."""
+    """Everything about power at `now`; `figures` says what is measured of a service."""
     live = list(windows)
     last = ends_last(live)
-    services = [_service(name, lives.get(name), memory_mb.get(name)) for name in FLEET]
+    services = [_service(name, lives.get(name), figures(name)) for name in FLEET]
     return PowerState(
         policy=policy_state(policy, live),
         windows=[window(one, now) for one in live],
@@ -49,13 +53,16 @@ def state(
     )
 
 
-def _service(name: str, life: Life | None, memory_mb: float | None) -> ServicePower:
+def _service(name: str, life: Life | None, figures: ServiceFigures) -> ServicePower:
     if life is None:
         return ServicePower(name=name, state="absent", since=None, restarts=0, memory_mb=None)
+    if not life.is_up:
+        figures = ServiceFigures()
     return ServicePower(
         name=name,
         state=life.state,
         since=life.since,
         restarts=life.restarts,
-        memory_mb=memory_mb if life.is_up else None,
+        memory_mb=figures.usage.memory_mb if figures.usage else None,
+        figures=figures,
     )

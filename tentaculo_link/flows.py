@@ -11,7 +11,7 @@ from config import audit
 from config.app import VERSION, House
 from config.auth import Caller, new_token
 from config.contracts.base import Page
-from config.contracts.power import PowerState, Window, WindowClose, WindowOpen
+from config.contracts.power import PowerState, ServiceFigures, Window, WindowClose, WindowOpen
 from config.contracts.status import DoorWindowClose, DoorWindowOpen, FleetService, FleetStatus, WindowList
 from config.contracts.tokens import NewToken, Token, TokenCreate
 from config.db_schema import ApiToken
@@ -63,6 +63,7 @@ class Flows:
                     state=known,
                     memory_mb=report.memory_mb if report else None,
                     restarts=report.restarts if report else 0,
+                    figures=report.figures if report else ServiceFigures(),
                 )
             )
         return listed

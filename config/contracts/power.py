@@ -79,6 +79,40 @@ class Window(Answer):
     exec: DriverRun | None = None
 
 
+class ServiceUsage(Answer):
+    """What the processes of one service take. CPU seconds and bytes (of storage) count from its start, `cpu_percent`
+    is the last minute's mean, of one core; null is what nobody could measure. `memory_limit_mb` is what it may take.
+    """
+
+    cpu_sec: float
+    cpu_percent: float | None
+    memory_mb: float
+    memory_limit_mb: float
+    read_bytes: int | None
+    written_bytes: int | None
+
+
+class ServiceTraffic(Answer):
+    """The requests that one service ended in the last `over_sec` seconds (a minute, less after its start).
+
+    `errors` are those it answered with 5xx. The times, milliseconds, run until an answer begins; as estimated from
+    buckets, null where there was no request.
+    """
+
+    over_sec: float
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class ServiceFigures(Answer):
+    """What is measured of one service; a null part is not known, because it sleeps or does not say."""
+
+    usage: ServiceUsage | None = None
+    traffic: ServiceTraffic | None = None
+
+
 class ServicePower(Answer):
     """One service as the reconciler last saw it; `memory_mb` is null where nothing was measured."""
 
@@ -87,6 +121,7 @@ class ServicePower(Answer):
     since: Timestamp | None
     restarts: int
     memory_mb: float | None
+    figures: ServiceFigures = ServiceFigures()
 
 
 class PowerState(Answer):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from config.contracts.base import Answer, Request, Timestamp
-from config.contracts.power import PolicyState, Reason, ServiceState, TtlSeconds, Window, WindowMode
+from config.contracts.power import PolicyState, Reason, ServiceFigures, ServiceState, TtlSeconds, Window, WindowMode
 from config.contracts.serving import QueueStatus
 
 
@@ -19,6 +19,7 @@ class FleetService(Answer):
     state: ServiceState
     memory_mb: float | None
     restarts: int
+    figures: ServiceFigures = ServiceFigures()
 
 
 class FleetStatus(Answer):

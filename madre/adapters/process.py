@@ -16,6 +16,7 @@ from config.errors import StartFailed, Unavailable
 from config.forkserver import lines, logfile
 from config.forkserver.link import ForkLink
 from config.logs import redacted
+from config.services import CORE
 from madre.adapters.printed import readable
 from madre.adapters.process_tree import tree_usage
 from madre.drivers import Observed, Usage
@@ -54,7 +55,9 @@ class ProcessDriver:
             loop.remove_reader(self._link.reports)
 
     async def start(self, service: str) -> None:
-        """Have the fork server fork it."""
+        """Have the fork server fork it; the core it keeps itself, with its own pauses."""
+        if service in CORE:
+            return
         answer = await self._ask("start", service)
         if answer.refused == lines.CLOSING:
             raise Unavailable(f"{service} was not started: {answer.refused}.")

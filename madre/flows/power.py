@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from config.app import House
 from madre.flows.control import Control
+from madre.flows.gauges import Gauges
 from madre.flows.leasing import Leasing
 from madre.flows.policies import Policies
 from madre.flows.reconciler import Reconciler
@@ -17,7 +18,8 @@ class Power:
 
     def __init__(self, house: House, reconciler: Reconciler) -> None:
         leasing = Leasing(house)
-        self.windows = Windows(house, reconciler, leasing)
+        self.gauges = Gauges(house, reconciler.driver, lambda: reconciler.known)
+        self.windows = Windows(house, reconciler, leasing, self.gauges)
         self.waking = WakeFlow(house, reconciler, leasing)
         self.policies = Policies(house, reconciler, leasing)
         self.control = Control(house, reconciler, leasing)

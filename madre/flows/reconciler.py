@@ -50,6 +50,7 @@ class Reconciler:
         self._forgiven: set[str] = set()
         self._restarting: set[str] = set()
         self.left_alone: frozenset[str] = frozenset()
+        self.is_blind = False  # what runs the services does not answer: the picture is an old one
         self._is_ending = False
         self._begun = 0
         self._done = 0
@@ -105,6 +106,11 @@ class Reconciler:
             pause = self._house.settings.power.windows_ttl_check_interval
             try:
                 pause = await self._tick()
+                self.is_blind = False
+            except Unavailable as error:
+                if not self.is_blind:
+                    _log.warning("nothing can be seen or done: %s", error.detail)
+                self.is_blind = True
             except Exception:  # border: the loop outlives a tick that failed; the next one starts from the truth
                 _log.exception("a reconciler tick failed")
             try:
@@ -125,9 +131,10 @@ class Reconciler:
         busy = await self._busy(reasons, held)
         held = await self._move_windows(held, reasons, busy)
         reasons = desired(policy, held, self._names)
-        acts = reconcile.acts(reasons, self._lives, busy, self._house.clock.now())
-        for act in [*self._restarts(), *acts]:
-            await self._do(act)
+        core_mode = self._house.settings.power.windows_core_mode
+        acts = reconcile.acts(reasons, self._lives, busy, self._house.clock.now(), core_mode=core_mode)
+        await self._do_all(self._restarts())
+        await self._do_all(acts)
         self.left_alone = frozenset(act.service for act in acts if act.kind == "leave")
         await self._record.flush(self._lives)
         async with self._ticked:
@@ -234,6 +241,13 @@ class Reconciler:
         """Stopping what is to be restarted; once it is gone, what holds it starts it again."""
         wanted, self._restarting = self._restarting, set()
         return [reconcile.Act("stop", name, "to be restarted") for name in wanted if self._lives[name].is_up]
+
+    async def _do_all(self, acts: Iterable[reconcile.Act]) -> None:
+        """All at once: they are about different services, and a driver may be quicker with many than with each."""
+        outcomes = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
+        for failure in outcomes:
+            if failure is not None:
+                raise failure
 
     async def _do(self, act: reconcile.Act) -> None:
         now, life = self._house.clock.now(), self._lives[act.service]

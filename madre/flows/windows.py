@@ -17,6 +17,7 @@ from config.paging import cut, decode_cursor
 from config.services import CORE, FLEET, is_present
 from madre import shown, store, windows
 from madre.desired import desired
+from madre.flows.gauges import Gauges
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Known, Reconciler
 from madre.windows import Lease, Window
@@ -28,17 +29,17 @@ _STILL_OPENING = 124  # what `timeout(1)` ends with
 class Windows:
     """The use cases of a window."""
 
-    def __init__(self, house: House, reconciler: Reconciler, leasing: Leasing) -> None:
+    def __init__(self, house: House, reconciler: Reconciler, leasing: Leasing, gauges: Gauges) -> None:
         self._house = house
+        self._gauges = gauges
         self._reconciler = reconciler
         self._leasing = leasing
 
     async def state(self) -> PowerState:
         """Policy, windows and services as they are now."""
         policy, live = await self._house.db.reading(self._policy_and_windows)
-        usage = await self._reconciler.driver.usage()
-        memory_mb = {name: one.memory_mb for name, one in usage.items()}
-        return shown.state(policy, live, self._reconciler.known, memory_mb, self._house.clock.now())
+        figures = await self._gauges.fresh()
+        return shown.state(policy, live, self._reconciler.known, figures, self._house.clock.now())
 
     async def page(self, limit: int, cursor: str | None) -> Page[power.Window]:
         """Windows live and past, newest first."""

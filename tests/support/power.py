@@ -14,7 +14,8 @@ import httpx
 from config.app import House
 from config.auth import Caller
 from config.clock import Clock
-from config.services import CORE
+from config.metrics import Metrics
+from config.services import CORE, FLEET
 from config.settings import PowerSettings
 from madre.app import create
 from madre.drivers import Driver, Observed, Usage
@@ -26,12 +27,13 @@ TICK_SEC = 0.02
 
 @dataclass
 class Script:
-    """How one service behaves. `work` is what /health says; None: it does not answer."""
+    """How one service behaves. `work` is what /health says; None: it does not answer. `counts` is its /metrics."""
 
     becomes_ready: bool = True
     dies_at_once: bool = False
     work: int | None = 0
     last_words: str = ""
+    counts: Metrics | None = None
 
 
 @dataclass
@@ -93,15 +95,18 @@ class ScriptedDriver:
         return self.script(service).last_words
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Answers /health for every service as scripted."""
+        """Answers /health and /metrics for every service as scripted."""
+        names = {service.port: service.name for service in FLEET.values()}
 
         def answer(request: httpx.Request) -> httpx.Response:
-            port = {8002: "switch", 8003: "hermes"}[request.url.port or 0]
-            work = self.script(port).work
-            if work is None:
+            service = names.get(request.url.port or 0, "")
+            script = self.script(service)
+            if script.work is None or not service:
                 raise httpx.ConnectError("nobody there")
-            checks = {"work_in_progress": work}
-            body = {"status": "ok", "module": port, "version": "0", "uptime_sec": 1, "checks": checks}
+            if request.url.path == "/metrics":
+                return httpx.Response(200, content=script.counts.exposition() if script.counts else b"")
+            checks = {"work_in_progress": script.work}
+            body = {"status": "ok", "module": service, "version": "0", "uptime_sec": 1, "checks": checks}
             return httpx.Response(200, json=body)
 
         return httpx.MockTransport(answer)

@@ -129,11 +129,12 @@ def counted(metrics: str, status: str) -> float:
 async def test_requests_are_counted_by_how_they_ended(tmp_path: Path) -> None:
     _, app = app_in(tmp_path)
     async with client_of(app) as client:
-        for path in ("/health", "/conflict", "/nowhere", "/bug"):
+        for path in ("/openapi.json", "/conflict", "/nowhere", "/bug", "/health", "/ready"):
             await client.get(path)
         found = (await client.get("/metrics")).text
-    assert [counted(found, status) for status in ("2xx", "4xx", "5xx")] == [1, 2, 1]
-    assert 'vx11_requests_in_flight{service="madre"} 1.0' in found  # the look at the metrics itself
+    assert [counted(found, status) for status in ("2xx", "4xx", "5xx")] == [1, 2, 1], "vital signs are not counted"
+    assert 'vx11_answer_seconds_count{service="madre"} 4.0' in found
+    assert 'vx11_requests_in_flight{service="madre"} 0.0' in found
 
 
 async def test_a_bug_is_told_with_its_correlation_id_and_logged_with_its_trace(

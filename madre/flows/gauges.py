@@ -1,0 +1,134 @@
+"""Keeps what is measured of every service: a look every few seconds, and one when somebody asks.
+
+Madre tells Prometheus of all services, those that sleep by and by among them: their own ports come and go with
+them, hers does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, get_args
+
+from config.app import House, Running, every
+from config.contracts.power import ServiceFigures, ServiceState
+from config.errors import Unavailable
+from config.memory import model_budget_mb
+from config.metrics import Family, SpreadFamily
+from config.services import FLEET, Service
+from config.settings import Settings
+from madre.clients import Watched
+from madre.drivers import Driver
+from madre.figures import Figures
+from madre.lives import Life
+from madre.traffic import Traffic, read_traffic
+
+_FRESH_SEC = 1.0
+_MIB = 2**20
+_STATES = tuple(state for state in get_args(ServiceState) if state != "absent")
+_log = logging.getLogger(__name__)
+Known = Mapping[str, Life]
+
+
+class Gauges:
+    """The figures of all services, and madre's part of them for Prometheus."""
+
+    def __init__(self, house: House, driver: Driver, known: Callable[[], Known]) -> None:
+        self._house = house
+        self._driver = driver
+        self._known = known
+        self._watched = Watched(house.clients)
+        self._figures = Figures(limits_mb(house.settings))
+        self._looking = asyncio.Lock()
+        self._looked_at = float("-inf")
+        house.metrics.add(self.families)
+
+    def running(self) -> Running:
+        """Look again and again."""
+        return every(self._house.settings.power.figures_sec, self.look, name="figures")
+
+    async def look(self) -> None:
+        """Measure what services take and ask those that are up what they have answered."""
+        await self._measure()
+        if self._driver.simulated:
+            return
+        up = [name for name, life in self._known().items() if life.state in ("ready", "unready")]
+        said = await asyncio.gather(*(self._exposition(name) for name in up))
+        told = {name: read_traffic(text) for name, text in zip(up, said, strict=True) if text}
+        self._figures.answered(_known_ones(told), self._house.clock.monotonic())
+
+    async def fresh(self) -> Callable[[str], ServiceFigures]:
+        """What is known of each service; what it takes was measured within the last second."""
+        if self._house.clock.monotonic() - self._looked_at > _FRESH_SEC:
+            await self._measure()
+        return self._figures.of
+
+    def families(self) -> Iterator[Family | SpreadFamily]:
+        """Everything known now, for Prometheus."""
+        yield from _life_families(self._known())
+        yield from self._usage_families()
+        yield from _traffic_families(self._figures.traffic)
+
+    async def _measure(self) -> None:
+        async with self._looking:
+            began = self._house.clock.monotonic()
+            if began - self._looked_at <= _FRESH_SEC:  # somebody else has just looked
+                return
+            try:
+                self._figures.took(await self._driver.usage(), began)
+            except Unavailable as error:
+                _log.warning("what services take is not known: %s", error.detail)
+            self._looked_at = began
+
+    async def _exposition(self, service: str) -> str | None:
+        if service == self._house.service.name:
+            return self._house.metrics.exposition().decode()
+        return await self._watched.exposition(service)
+
+    def _usage_families(self) -> Iterator[Family]:
+        usage = self._figures.usage
+        limits = {name: limit * _MIB for name, limit in self._figures.limits_mb.items()}
+        yield _family("gauge", "memory_limit_bytes", "What a service may take.", limits)
+        memory = {name: one.memory_mb * _MIB for name, one in usage.items()}
+        yield _family("gauge", "memory_bytes", "What all processes of a service take.", memory)
+        cpu = {name: one.cpu_sec for name, one in usage.items()}
+        yield _family("counter", "cpu_seconds", "CPU time of all processes of a service.", cpu)
+        read = {name: one.read_bytes for name, one in usage.items() if one.read_bytes is not None}
+        yield _family("counter", "read_bytes", "Bytes a service had read from storage.", read)
+        written = {name: one.written_bytes for name, one in usage.items() if one.written_bytes is not None}
+        yield _family("counter", "written_bytes", "Bytes a service had written to storage.", written)
+
+
+def limits_mb(settings: Settings) -> dict[str, float]:
+    """What each service may take, MiB: what admission reserves for it, and the models' budget where they live."""
+    models = model_budget_mb(settings.model_memory_mb)
+    return {name: _limit_mb(service, models) for name, service in FLEET.items()}
+
+
+def _limit_mb(service: Service, models_mb: int) -> int:
+    return service.memory_mb + (models_mb if service.holds_models else 0)
+
+
+def _known_ones(told: Mapping[str, Traffic | None]) -> dict[str, Traffic]:
+    return {name: traffic for name, traffic in told.items() if traffic is not None}
+
+
+def _life_families(known: Known) -> Iterator[Family]:
+    states = {(name, state): float(life.state == state) for name, life in known.items() for state in _STATES}
+    yield Family("gauge", "vx11_service_state", "1 for the state a service is in.", ("service", "state"), states)
+    restarts = {name: life.restarts for name, life in known.items()}
+    yield _family("counter", "restarts", "Starts after a failure.", restarts)
+
+
+def _traffic_families(traffic: Mapping[str, Traffic]) -> Iterator[Family | SpreadFamily]:
+    by_status = {(name, status): count for name, one in traffic.items() for status, count in one.by_status.items()}
+    labels = ("service", "status")
+    yield Family("counter", "vx11_service_requests", "HTTP requests by class of status.", labels, by_status)
+    answers = {(name,): one.answers for name, one in traffic.items()}
+    yield SpreadFamily("vx11_service_answer_seconds", "Time until an answer begins.", ("service",), answers)
+
+
+def _family(kind: Literal["counter", "gauge"], name: str, meaning: str, values: Mapping[str, float]) -> Family:
+    """`vx11_service_<name>`, one value a service."""
+    return Family(kind, f"vx11_service_{name}", meaning, ("service",), {(name,): one for name, one in values.items()})
