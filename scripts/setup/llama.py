@@ -1,4 +1,4 @@
-"""Compiles llama-cpp-python once for this machine's CPU, and keeps the wheel.
+"""Compiles llama-cpp-python once, for this machine's CPU or (for images) for any, and keeps the wheel.
 
 The wheel lives in a cache of our own: pip's ignores CMAKE_ARGS and could hand back a build made without them.
 The flags matter. GCC before 14 declares only 8 of the 64 bytes that AMX's `_tile_loadconfig` reads, so its
@@ -15,6 +15,8 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.quantities import GIB, seconds_in_words
@@ -26,7 +28,6 @@ from scripts.surroundings import Surroundings
 from scripts.terminal import Bar, Terminal
 
 TITLE = "llama.cpp"
-RECIPE = Path(__file__).with_name("llama.cmake")
 CMAKE_SETTINGS = ("-DCMAKE_CXX_FLAGS=-fno-tree-dse -fno-dse", "-DLLAVA_BUILD=OFF")
 MEMORY_PER_JOB = GIB
 
@@ -37,33 +38,57 @@ _GET_COMPILER = "Install one: apt install g++ (Debian, Ubuntu) · dnf install gc
 _CHECK = "import llama_cpp, sys; sys.stdout.write(llama_cpp.llama_print_system_info().decode())"
 
 
+def _recipe(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.cmake")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of build: what it is compiled for, and what CMake includes to do it (the last one includes the others).
+
+    `features` are the instruction sets that the compiler is asked to use, of the CPU that the build is for.
+    """
+
+    made_for: str
+    recipes: tuple[Path, ...]
+    features: Callable[[], tuple[str, ...]]
+
+
+NATIVE = Kind("this CPU", (_recipe("llama"),), cpu_features)
+PORTABLE = Kind("any CPU of this kind", (_recipe("llama"), _recipe("portable")), tuple)
+
+
 def install(world: Surroundings, terminal: Terminal) -> None:
     """Put llama-cpp-python into `.venv`: from the cache, or compiled now. SetupFailed says why not."""
-    compiler = find_compiler(world.variables)
-    if compiler is None:
-        raise SetupFailed(_NO_COMPILER, remedy=_GET_COMPILER)
-    shelf = world.cache / "wheels" / wheel_key(world.repository, compiler)
     started = terminal.monotonic()
-    wheel = cached_wheel(shelf)
-    words = "compiled before" if wheel else "compiled"
-    if wheel is None:
-        wheel = _build(shelf, world, terminal)
+    wheel, words = wheel_of(NATIVE, world, terminal)
     packages.install_wheel(wheel, world.environment, world)
     _check_it_loads(world)
     terminal.done(TITLE, f"{words}, {seconds_in_words(terminal.monotonic() - started)}")
 
 
-def recipe_digest(repository: Path) -> str:
-    """Changes with what the repository and this CPU ask of the build, whichever compiler does it."""
-    digest = hashlib.sha256("\0".join((*CMAKE_SETTINGS, *cpu_features())).encode())
-    for file in (repository / "requirements-llama.lock", repository / "requirements-build.lock", RECIPE):
+def wheel_of(kind: Kind, world: Surroundings, terminal: Terminal) -> tuple[Path, str]:
+    """The wheel of this kind, and whether it was compiled now or before. SetupFailed says why there is none."""
+    compiler = find_compiler(world.variables)
+    if compiler is None:
+        raise SetupFailed(_NO_COMPILER, remedy=_GET_COMPILER)
+    shelf = world.cache / "wheels" / wheel_key(world.repository, compiler, kind)
+    if wheel := cached_wheel(shelf):
+        return wheel, "compiled before"
+    return _build(kind, shelf, world, terminal), "compiled"
+
+
+def recipe_digest(repository: Path, kind: Kind = NATIVE) -> str:
+    """Changes with what the repository and the CPU ask of the build, whichever compiler does it."""
+    digest = hashlib.sha256("\0".join((*CMAKE_SETTINGS, *kind.features())).encode())
+    for file in (repository / "requirements-llama.lock", repository / "requirements-build.lock", *kind.recipes):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def wheel_key(repository: Path, compiler: Compiler) -> str:
+def wheel_key(repository: Path, compiler: Compiler, kind: Kind = NATIVE) -> str:
     """Names a build: what would give another wheel gives another key."""
-    digest = hashlib.sha256(f"{recipe_digest(repository)} {compiler.version}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{recipe_digest(repository, kind)} {compiler.version}".encode()).hexdigest()
     return f"llama-cp{sys.version_info.major}{sys.version_info.minor}-{digest[:16]}"
 
 
@@ -79,18 +104,18 @@ def parallel_jobs(cores: int, memory: Memory | None) -> int:
     return max(1, min(cores, memory.available // MEMORY_PER_JOB))
 
 
-def _build(shelf: Path, world: Surroundings, terminal: Terminal) -> Path:
+def _build(kind: Kind, shelf: Path, world: Surroundings, terminal: Terminal) -> Path:
     """Compile in a scratch folder and move the finished wheel onto `shelf`, whole or not at all."""
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build-", dir=shelf) as scratch:
         tools = Path(scratch) / "tools"
         environment.create(tools)
         packages.install(world.repository / "requirements-build.lock", tools, world, terminal, "build tools")
-        built = _compile(Path(scratch), tools, world, terminal)
+        built = _compile(kind, Path(scratch), tools, world, terminal)
         return Path(shutil.move(built, shelf / built.name))
 
 
-def _compile(scratch: Path, tools: Path, world: Surroundings, terminal: Terminal) -> Path:
+def _compile(kind: Kind, scratch: Path, tools: Path, world: Surroundings, terminal: Terminal) -> Path:
     command = [
         *packages.pip(tools, "wheel"),
         "--verbose",
@@ -101,11 +126,11 @@ def _compile(scratch: Path, tools: Path, world: Surroundings, terminal: Terminal
         f"--wheel-dir={scratch}",
         f"--requirement={world.repository / 'requirements-llama.lock'}",
     ]
-    terminal.say(f"  {TITLE} is compiled for this CPU; this happens once and takes a few minutes.")
+    terminal.say(f"  {TITLE} is compiled for {kind.made_for}; this happens once and takes a few minutes.")
     with terminal.bar(TITLE) as bar:
         outcome = tool.run(
             command,
-            variables=_build_variables(tools, scratch, world),
+            variables=_build_variables(kind, tools, scratch, world),
             log=world.log,
             on_line=NinjaReader(bar).read,
             on_tick=bar.tick,
@@ -120,8 +145,8 @@ def _compile(scratch: Path, tools: Path, world: Surroundings, terminal: Terminal
     return wheel
 
 
-def _build_variables(tools: Path, scratch: Path, world: Surroundings) -> dict[str, str]:
-    settings = (*CMAKE_SETTINGS, f"-DCMAKE_PROJECT_INCLUDE={RECIPE}")
+def _build_variables(kind: Kind, tools: Path, scratch: Path, world: Surroundings) -> dict[str, str]:
+    settings = (*CMAKE_SETTINGS, f"-DCMAKE_PROJECT_INCLUDE={kind.recipes[-1]}")
     jobs = parallel_jobs(len(os.sched_getaffinity(0)), read_memory())
     return world.tool_variables(
         PATH=f"{tools / 'bin'}:{world.variables.get('PATH', os.defpath)}",

@@ -5,6 +5,7 @@ leak takes one model with it and unloading is an exit. It owns no table and call
 
     spec.py      what the parent hands over on stdin, and the environment it must start us with
     binding.py   the only importer of llama.cpp     library.py   Model, Context     drawing.py   Sampler
+    backends.py  the module of llama.cpp that is made for this CPU, where a build has several
     schema.py    a JSON schema as a grammar, with ranges.py and pattern.py for what is in it
     batch.py     pure: who gives how many tokens to the next batch
     sequence.py  pure: the state of one request while it is generated

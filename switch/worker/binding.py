@@ -23,8 +23,10 @@ else:
     sys.modules.setdefault("llama_cpp", _package)
     import llama_cpp.llama_cpp as lib
 
+from llama_cpp._ggml import libggml as ggml
+from llama_cpp._ggml import libggml_base_path as MODULES  # noqa: N812  # a constant of theirs
 from llama_cpp.llama_grammar import PRIMITIVE_RULES, BuiltinRule, SchemaConverter
 
 VERSION = importlib.metadata.version("llama_cpp_python")
 
-__all__ = ["PRIMITIVE_RULES", "VERSION", "BuiltinRule", "SchemaConverter", "lib"]
+__all__ = ["MODULES", "PRIMITIVE_RULES", "VERSION", "BuiltinRule", "SchemaConverter", "ggml", "lib"]

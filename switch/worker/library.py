@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+from switch.worker.backends import load_backends
 from switch.worker.batch import Slice
 from switch.worker.binding import lib
 from switch.worker.compute import AbortedError, DecodeError, LibraryError, NoRoomError
@@ -51,6 +52,7 @@ class Model:
     def __init__(
         self, path: str, log: Log, *, use_extra_bufts: bool = True, on_progress: Callable[[float], None] | None = None
     ) -> None:
+        load_backends()
         lib.llama_backend_init()
         params = lib.llama_model_default_params()
         params.use_extra_bufts = use_extra_bufts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 from hypothesis import given
@@ -10,7 +11,16 @@ from hypothesis import strategies as some
 
 from scripts.quantities import GIB
 from scripts.setup.compiler import Compiler
-from scripts.setup.llama import NinjaReader, cached_wheel, parallel_jobs, wheel_key
+from scripts.setup.llama import (
+    NATIVE,
+    PORTABLE,
+    Kind,
+    NinjaReader,
+    cached_wheel,
+    parallel_jobs,
+    recipe_digest,
+    wheel_key,
+)
 from scripts.setup.memory import Memory
 from scripts.surroundings import REPOSITORY
 from scripts.terminal import Terminal
@@ -22,6 +32,18 @@ GCC_14 = Compiler(Path("/usr/bin/c++"), "c++ (Debian) 14.2.0")
 def test_another_compiler_gives_another_build() -> None:
     assert wheel_key(REPOSITORY, GCC_12) == wheel_key(REPOSITORY, GCC_12)
     assert wheel_key(REPOSITORY, GCC_12) != wheel_key(REPOSITORY, GCC_14)
+
+
+def test_a_build_for_any_cpu_is_another_build_and_the_same_on_every_machine() -> None:
+    elsewhere = Kind(NATIVE.made_for, NATIVE.recipes, lambda: ("avx512f",))
+    assert len({recipe_digest(REPOSITORY, kind) for kind in (NATIVE, PORTABLE, elsewhere)}) == 3
+    assert PORTABLE.features() == ()
+
+
+def test_every_recipe_includes_the_ones_before_it() -> None:
+    for kind in (NATIVE, PORTABLE):
+        for included, recipe in itertools.pairwise(kind.recipes):
+            assert f"/{included.name}" in recipe.read_text()
 
 
 def test_only_a_finished_wheel_is_taken_from_the_shelf(tmp_path: Path) -> None:
