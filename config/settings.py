@@ -21,7 +21,8 @@ Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 _OPEN_DOORS = frozenset({"tentaculo_link"})
-_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # to recognise it, not to bind to it
+_EVERY_IPV4 = "0.0.0.0"  # noqa: S104  # only inside a container
+_EVERY_ADDRESS = frozenset({_EVERY_IPV4, "::"})
 
 
 def _group(prefix: str) -> SettingsConfigDict:
@@ -55,6 +56,9 @@ class PowerSettings(BaseSettings):
         default="unix:///var/run/docker.sock",
         pattern=r"^(unix:///|tcp://)[^\s?#]+$",
         description="Where Docker's engine, or a filter before it, is spoken to.",
+    )
+    gate: Path = Field(
+        default=Path("/run/engine/docker.sock"), description="Where the gate before the engine listens (its overlay)."
     )
     policy: Literal["solo_madre", "full"] = Field(
         default="solo_madre", description="The first policy of a new database."
@@ -252,7 +256,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."
     )
-    bind: str = Field(default="127.0.0.1", description="Address the door listens on; in containers, all services.")
+    bind: str = Field(
+        default="127.0.0.1",
+        description="Address the door listens on; with containers, the host's address that it is published on.",
+    )
     port_offset: PortOffset = Field(
         default=0, description="Added to every port, so that two fleets fit on one machine."
     )
@@ -306,8 +313,11 @@ class Settings(BaseSettings):
         return service_named(service).port + self.port_offset
 
     def listens_on(self, service: str) -> str:
-        """The address that `service` listens on: on one host only the door is ever open to others."""
-        return "127.0.0.1" if self.service_hosts == "loopback" and service not in _OPEN_DOORS else self.bind
+        """The address that `service` listens on. On one host only the door is ever open to others; in a container every
+        service listens to its own network, and what the container publishes decides who else comes in."""
+        if self.service_hosts == "names":
+            return _EVERY_IPV4
+        return self.bind if service in _OPEN_DOORS else "127.0.0.1"
 
     def url_of(self, service: str) -> str:
         """The base URL under which `service` is reached from another service."""
