@@ -236,8 +236,8 @@ def _secret_file(path: Path, make: Callable[[], str]) -> str:
     """The secret in `path`, made there on first use; two processes at once agree on one."""
     prepare_runtime_folder(path.parent)
     if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # pids are no names: each container has its own
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(make() + "\n")
             file.flush()

@@ -40,7 +40,10 @@ def refuse_open_door(settings: Settings) -> None:
     """SystemExit when the well-known token of the compose file would stand on an address others can reach."""
     token = settings.token.get_secret_value() if settings.token else None
     if token == COMPOSE_TOKEN and not _is_loopback(settings.bind):
-        sys.exit(f"refused: {settings.bind} is not loopback, and the token is the public default; set VX11_TOKEN")
+        sys.exit(
+            f"refused to start: VX11_BIND is {settings.bind}, where others can reach the door, and VX11_TOKEN is the "
+            f"default that everybody knows; set VX11_TOKEN to a secret of your own, or leave VX11_BIND at 127.0.0.1"
+        )
 
 
 def _is_loopback(address: str) -> bool:

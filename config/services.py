@@ -30,6 +30,12 @@ class Service:
     duty: str
     holds_models: bool = False
 
+    @property
+    def limit_mb(self) -> int | None:
+        """What a container of it may take at most, MiB: twice what is reserved, so that a burst passes and a leak ends.
+        None for the one that holds models: their budget is a setting."""
+        return None if self.holds_models else 2 * self.memory_mb
+
 
 _TABLE = (
     Service("tentaculo_link", 8000, "tentaculo_link", False, 128, "the front door: auth, limits, routing, waking"),

@@ -1,7 +1,7 @@
 """The computing part of llama.cpp, where it comes as modules.
 
 A build for one machine has it linked in. The build of the images (scripts/setup/portable.cmake) has a module for each
-kind of CPU; of those that can run here llama.cpp loads the one that uses most of it (`ggml_backend_score` in its source).
+kind of CPU; of those that can run here, llama.cpp loads the one that uses most of it (its `ggml_backend_score`).
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -259,6 +261,20 @@ def test_two_processes_at_their_first_start_agree_on_one_admin_token(tmp_path: P
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert [path.name for path in file.parent.iterdir()] == ["admin.token"]
+
+
+def test_services_that_share_a_process_id_agree_too(tmp_path: Path) -> None:
+    """In containers, each with its own process ids, all of them may be number 7."""
+    settings = Settings(data_path=tmp_path)
+    starts_together = Barrier(8)
+
+    def first_start(_: int) -> str:
+        starts_together.wait()
+        return admin_token(settings)
+
+    with ThreadPoolExecutor(8) as services:
+        assert len(set(services.map(first_start, range(8)))) == 1
+    assert [path.name for path in settings.runtime_path.iterdir()] == ["admin.token"]
 
 
 def test_the_admin_token_stays_the_same_and_the_setting_wins(tmp_path: Path) -> None:

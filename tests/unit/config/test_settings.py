@@ -152,6 +152,6 @@ def test_on_one_host_only_the_door_is_open_to_others() -> None:
 
 
 def test_in_containers_every_service_listens_and_is_found_by_name() -> None:
-    house = Settings(bind="0.0.0.0", service_hosts="names")
-    assert {house.listens_on(name) for name in FLEET} == {"0.0.0.0"}
+    for house in (Settings(service_hosts="names"), Settings(service_hosts="names", bind="192.0.2.1")):
+        assert {house.listens_on(name) for name in FLEET} == {"0.0.0.0"}
     assert house.url_of("madre") == "http://madre:8001"
