@@ -44,13 +44,15 @@ class Gauges:
         self._looked_at = float("-inf")
         house.metrics.add(self.families)
 
+    @property
     def running(self) -> Running:
-        """Look again and again."""
+        """What looks again and again while it is entered."""
         return every(self._house.settings.power.figures_sec, self.look, name="figures")
 
     async def look(self) -> None:
         """Measure what services take and ask those that are up what they have answered."""
-        await self._measure()
+        async with self._looking:
+            await self._measure()
         if self._driver.simulated:
             return
         up = [name for name, life in self._known().items() if life.state in ("ready", "unready")]
@@ -60,8 +62,9 @@ class Gauges:
 
     async def fresh(self) -> Callable[[str], ServiceFigures]:
         """What is known of each service; what it takes was measured within the last second."""
-        if self._house.clock.monotonic() - self._looked_at > _FRESH_SEC:
-            await self._measure()
+        async with self._looking:  # who comes while another looks needs no look of their own
+            if self._house.clock.monotonic() - self._looked_at > _FRESH_SEC:
+                await self._measure()
         return self._figures.of
 
     def families(self) -> Iterator[Family | SpreadFamily]:
@@ -71,15 +74,11 @@ class Gauges:
         yield from _traffic_families(self._figures.traffic)
 
     async def _measure(self) -> None:
-        async with self._looking:
-            began = self._house.clock.monotonic()
-            if began - self._looked_at <= _FRESH_SEC:  # somebody else has just looked
-                return
-            try:
-                self._figures.took(await self._driver.usage(), began)
-            except Unavailable as error:
-                _log.warning("what services take is not known: %s", error.detail)
-            self._looked_at = began
+        self._looked_at = self._house.clock.monotonic()
+        try:
+            self._figures.took(await self._driver.usage(), self._looked_at)
+        except Unavailable as error:
+            _log.warning("what services take is not known: %s", error.detail)
 
     async def _exposition(self, service: str) -> str | None:
         if service == self._house.service.name:
