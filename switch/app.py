@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from config.app import House, create_app, every
-from config.memory import available_mb
+from config.memory import model_budget_mb
 from switch.adapters.sensors import Sensors
 from switch.adapters.worker import Program
 from switch.flows.chats import Chats
@@ -31,7 +31,6 @@ from switch.residence import Stage
 from switch.routes import chats, engines, models, openai, weather
 from switch.routes.rights import Flows
 
-_BUDGET_SHARE = 0.6
 _TICK_SEC = 1.0
 
 
@@ -92,7 +91,7 @@ def _flows(house: House, pool: Pool, local: Local, registry: Registry, sensors: 
 def _limits(house: House) -> Limits:
     settings = house.settings
     return Limits(
-        budget_mb=settings.model_memory_mb or int(available_mb() * _BUDGET_SHARE),
+        budget_mb=model_budget_mb(settings.model_memory_mb),
         ttl_sec=settings.switch.model_ttl_sec,
         cooldown_sec=settings.switch.cooldown_sec,
         max_waiting=settings.switch.max_waiting + settings.switch.parallel,  # admission has bounded them before

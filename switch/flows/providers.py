@@ -46,6 +46,7 @@ class Providers:
         self._programs: dict[str, ProgramRow] = {}
         self._listed: dict[str, list[str]] = {}
         self._listed_at: dict[str, float] = {}
+        self._asking: set[asyncio.Task[None]] = set()
         self._looked_at = _NEVER
         self._records: dict[str, Record] = {}
         self._spendings: dict[str, Spending] = {}
@@ -90,10 +91,6 @@ class Providers:
             task.add_done_callback(self._asking.discard)
         if wait and self._asking:
             await asyncio.wait(set(self._asking), timeout=_LISTING_SEC)
-
-    @cached_property
-    def _asking(self) -> set[asyncio.Task[None]]:
-        return set()
 
     async def _list(self, name: str) -> None:
         try:
