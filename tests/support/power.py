@@ -48,6 +48,7 @@ class ScriptedDriver:
     running: dict[str, Observed] = field(default_factory=dict)
     changed: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     lives: int = 0
+    gone: set[str] = field(default_factory=set)  # of the core: what somebody stopped by hand
     taken: dict[str, Usage] = field(default_factory=dict)
 
     def script(self, service: str) -> Script:
@@ -67,6 +68,7 @@ class ScriptedDriver:
     async def start(self, service: str) -> None:
         """Note the order; the service runs unless its script says that it dies at once."""
         self.told.append(("start", service))
+        self.gone.discard(service)
         if not self.script(service).dies_at_once:
             self.begin(service)
 
@@ -77,7 +79,7 @@ class ScriptedDriver:
 
     async def observe(self) -> Mapping[str, Observed]:
         """What seems to run, ready as scripted."""
-        core = {service: Observed("core", self.clock.now(), ready=True) for service in CORE}
+        core = {service: Observed("core", self.clock.now(), ready=True) for service in CORE if service not in self.gone}
         found = {name: replace(seen, ready=self.script(name).becomes_ready) for name, seen in self.running.items()}
         return core | found
 

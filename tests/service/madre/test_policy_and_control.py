@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.auth import new_token, sha256_of
+from config.clock import SystemClock
 from config.db_schema import ApiToken
 from madre.adapters.noop import NoopDriver
 from tests.support.clock import ManualClock
@@ -79,6 +80,28 @@ async def test_the_core_is_never_stopped(tmp_path: Path) -> None:
                 assert (await madre.post(f"service/{core}/{verb}", {"apply": True}, 409))["code"] == "conflict"
             assert (await madre.post(f"service/{core}/start", {"apply": True}))["exec"]["rc"] == 0
         assert (await madre.post("service/shub/start", {"apply": True}, 404))["code"] == "service_absent"
+        assert madre.driver.told == []
+
+
+async def test_core_mode_brings_the_gateway_back_and_without_it_nobody_does(tmp_path: Path) -> None:
+    async with madre_in(tmp_path / "on", clock=SystemClock(), power={"windows_core_mode": True}) as madre:
+        await eventually(lambda: madre.state_of("tentaculo_link"), lambda seen: seen == "ready")
+        madre.driver.gone.add("tentaculo_link")
+        await eventually(lambda: madre.get("state"), lambda _: ("start", "tentaculo_link") in madre.driver.told)
+        await eventually(lambda: madre.state_of("tentaculo_link"), lambda seen: seen == "ready")
+    async with madre_in(tmp_path / "off", clock=SystemClock()) as madre:
+        await eventually(lambda: madre.state_of("tentaculo_link"), lambda seen: seen == "ready")
+        madre.driver.gone.add("tentaculo_link")
+        await eventually(lambda: madre.state_of("tentaculo_link"), lambda seen: seen == "asleep")
+        await madre.open("switch")
+        assert madre.driver.told == [("start", "switch")]
+
+
+async def test_windows_are_switched_off_as_a_whole(tmp_path: Path) -> None:
+    async with madre_in(tmp_path, power={"windows_enabled": False}) as madre:
+        refused = await madre.post("window/open", {"services": ["switch"]}, 403)
+        assert (refused["code"], refused["hint"]) == ("off_by_policy", "Set VX11_POWER_WINDOWS_ENABLED=1.")
+        assert (await madre.wake("switch")).status_code == 403
         assert madre.driver.told == []
 
 

@@ -93,3 +93,15 @@ def test_a_failed_service_is_left_alone_until_its_pause_is_over() -> None:
     picture = {service: Life("ready", NOW) for service in PRESENT} | {"switch": resting}
     assert acts(wanted, picture, set(), NOW + timedelta(seconds=4)) == []
     assert [act.kind for act in acts(wanted, picture, set(), NOW + timedelta(seconds=5))] == ["start"]
+
+
+def test_the_core_is_brought_back_in_core_mode_alone_and_never_stopped() -> None:
+    picture = {service: Life("ready", NOW) for service in PRESENT} | {"tentaculo_link": Life("asleep", NOW)}
+    wanted = desired("full", [], PRESENT)
+    assert acts(wanted, picture, set(), NOW) == []
+    assert [(act.kind, act.service) for act in acts(wanted, picture, set(), NOW, core_mode=True)] == [
+        ("start", "tentaculo_link")
+    ]
+    asleep = desired("solo_madre", [], PRESENT)
+    stopped = {act.service for act in acts(asleep, picture, set(), NOW, core_mode=True) if act.kind == "stop"}
+    assert stopped == set(SLEEPERS)
