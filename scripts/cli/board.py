@@ -28,9 +28,18 @@ def _service_line(service: FleetService, terminal: Terminal) -> str:
     paint = {"ready": terminal.good, "asleep": terminal.dim, "failed": terminal.bad}.get(service.state, terminal.uneasy)
     memory = f"{service.memory_mb:>5.0f} MB" if service.memory_mb is not None else " " * 8
     restarts = f"  restarted {service.restarts} times" if service.restarts else ""
-    return (
-        f"  {service.name:<16} {paint(f'{service.state:<{_STATE_WIDTH}}')} :{service.port} {memory}{restarts}".rstrip()
-    )
+    state = paint(f"{service.state:<{_STATE_WIDTH}}")
+    return f"  {service.name:<16} {state} :{service.port} {memory}{_figures(service)}{restarts}".rstrip()
+
+
+def _figures(service: FleetService) -> str:
+    """The last minute: CPU, of one core, and, where there were requests, how long answers took to begin."""
+    usage, traffic = service.figures.usage, service.figures.traffic
+    words = "" if usage is None or usage.cpu_percent is None else f"{usage.cpu_percent:>6.1f} % CPU"
+    if traffic is not None and traffic.p99_ms is not None:
+        errors = f", {traffic.errors} errors" if traffic.errors else ""
+        words += f"  {traffic.requests} requests, p99 {traffic.p99_ms:.0f} ms{errors}"
+    return words
 
 
 def _window_line(window: Window) -> str:

@@ -10,6 +10,7 @@ from scripts.cli.board import board
 from scripts.terminal import Terminal
 
 TERMINAL = Terminal(io.StringIO(), live=False)
+_UNKNOWN_BYTES = {"read_bytes": None, "written_bytes": None}
 WINDOW = {
     "window_id": "w1",
     "services": ["switch"],
@@ -55,6 +56,16 @@ def test_present_services_have_a_line_and_absent_ones_share_one() -> None:
 def test_memory_nobody_measured_is_left_empty() -> None:
     (line,) = (line for line in shown().splitlines() if "switch" in line)
     assert "MB" not in line
+
+
+def test_the_last_minute_is_told_where_it_is_known() -> None:
+    usage = {"cpu_sec": 9, "cpu_percent": 12.34, "memory_mb": 40, "memory_limit_mb": 128}
+    traffic = {"over_sec": 60, "requests": 7, "errors": 2, "p50_ms": 1.5, "p99_ms": 80.4}
+    known = {**service("switch", "ready", 40.0), "figures": {"usage": usage | _UNKNOWN_BYTES, "traffic": traffic}}
+    assert "40 MB  12.3 % CPU  7 requests, p99 80 ms, 2 errors" in shown(services=[known])
+    quiet = {**traffic, "requests": 0, "errors": 0, "p50_ms": None, "p99_ms": None}
+    known["figures"] = {"usage": {**usage, "cpu_percent": None} | _UNKNOWN_BYTES, "traffic": quiet}
+    assert shown(services=[known]).splitlines()[1].endswith("40 MB")
 
 
 def test_windows_count_down_and_a_held_one_does_not() -> None:
