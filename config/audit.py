@@ -2,7 +2,7 @@
 
 Each row's hash is SHA-256 over the previous row's hash and the row's own fields in canonical JSON
 (sorted keys, no white space). Appending happens inside the unit of work of the act itself, so an act
-and its trace are kept or lost together; `BEGIN IMMEDIATE` keeps two writers from taking the same link.
+and its trace are kept or lost together; writers take turns (`config/db.py`), so no two take the same link.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.db_schema.kernel import AuditLog
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from config.auth import Caller
 
 GENESIS = "0" * 64
-_POSTGRES_LOCK = 0x5658_3131  # "VX11": one appender at a time where BEGIN IMMEDIATE does not exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,6 @@ def append(
     service: str,
 ) -> None:
     """Add one act to the chain, inside the caller's write unit of work."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
     previous = session.scalar(select(AuditLog.hash).order_by(AuditLog.id.desc()).limit(1)) or GENESIS
     row = AuditLog(
         at=now,

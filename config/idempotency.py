@@ -49,7 +49,7 @@ class Idempotency:
             raise Invalid(f"Idempotency-Key is longer than {_MAX_KEY} characters.")
         digest = hashlib.sha256(f"{caller.user}\n{request.method} {request.url.path}\n{key}".encode()).hexdigest()
         body = hashlib.sha256(f"{request.url.query}\n".encode() + await request.body()).hexdigest()
-        stored = await self._db.writing(_claim, digest, body, self._clock.now())
+        stored = await self._db.writing(claimed, digest, body, self._clock.now())
         if stored is not None:
             return _json(stored.answer or "", stored.status or status)
         try:
@@ -65,8 +65,8 @@ def _json(body: str, status: int) -> Response:
     return Response(body, status, media_type="application/json")
 
 
-def _claim(session: Session, digest: str, body: str, now: datetime) -> IdempotencyKey | None:
-    """The finished row of this key, or None once the key is claimed for the caller."""
+def claimed(session: Session, digest: str, body: str, now: datetime) -> IdempotencyKey | None:
+    """The finished row of this key, or None once the key is claimed for whoever asks; Conflict while another has it."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))
     row = session.get(IdempotencyKey, digest)
     if row is not None and row.body_sha256 != body:

@@ -15,11 +15,12 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from config.db import Database
+from config.errors import Unavailable
 from config.settings import Settings
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "scripts" / "migrations"
 _LOOK_EVERY_SEC = 0.05
-_WAIT_SEC = 60.0
+_WAIT_SEC = 60.0  # for the migrator, and for a database that is still on its way up
 _log = logging.getLogger(__name__)
 
 
@@ -39,10 +40,10 @@ def current(database: Database) -> str | None:
 
 
 def is_at_head(settings: Settings) -> bool:
-    """Whether the database needs no migration; opens and closes its own connections."""
+    """Whether the database, once it answers, needs no migration; opens and closes its own connections."""
     database = Database(settings.resolved_database_url)
     try:
-        return current(database) == head()
+        return _current_once_it_answers(database, time.monotonic() + _WAIT_SEC) == head()
     finally:
         database.close()
 
@@ -51,10 +52,21 @@ def wait_for_head(database: Database, *, within_sec: float = _WAIT_SEC) -> None:
     """Return once the schema is the one this code was written for; SystemExit after `within_sec`."""
     give_up = time.monotonic() + within_sec
     wanted = head()
-    while (found := current(database)) != wanted:
+    while (found := _current_once_it_answers(database, give_up)) != wanted:
         if time.monotonic() > give_up:
             sys.exit(f"the database is at revision {found}, this code needs {wanted}: run `python -m config migrate`")
         time.sleep(_LOOK_EVERY_SEC)
+
+
+def _current_once_it_answers(database: Database, give_up: float) -> str | None:
+    """What `current` says; SystemExit if nothing answers until `give_up` (monotonic): the database may start later."""
+    while True:
+        try:
+            return current(database)
+        except Unavailable as error:
+            if time.monotonic() > give_up:
+                sys.exit(f"no database to work with: {error.detail} (VX11_DATABASE_URL says where it should be)")
+            time.sleep(_LOOK_EVERY_SEC)
 
 
 def migrate_apart(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, func, select, text, tuple_
+from sqlalchemy import Table, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from config.contracts.power import Policy, WindowMode, WindowState
@@ -18,15 +18,8 @@ from madre.lives import Life
 from madre.retention import AGE_COLUMN
 from madre.windows import Origin, Window
 
-_POSTGRES_LOCK = 0x5658_3133  # "VX13"
 _POLICY_KEY = "power.policy"
 _LIVE = ("opening", "open", "closing")
-
-
-def one_at_a_time(session: Session) -> None:
-    """Let no other unit of work decide what fits until this one ends; BEGIN IMMEDIATE does it on SQLite."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
 
 
 def policy(session: Session) -> Policy | None:

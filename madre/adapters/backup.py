@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from config.db import Database, sqlite_module
+from config.db import Database
+from config.sqlite import sqlite_module
 
 KEPT = 7
 _PAGES_AT_ONCE = 1_000

@@ -36,7 +36,6 @@ class Leasing:
 
     def take(self, session: Session, lease: Lease, caller: Caller) -> Window:
         """The window that `lease` means: a new one, if it fits, or the one there is, for longer."""
-        store.one_at_a_time(session)
         now, live = self._house.clock.now(), store.live_windows(session)
         again = windows.same_as(lease, live)
         if again is None:

@@ -32,7 +32,6 @@ class Policies:
         return PolicyStatus(policy=policy, active=True, applied=is_new)
 
     def _put(self, session: Session, policy: Policy, caller: Caller) -> bool:
-        store.one_at_a_time(session)
         before = store.policy(session)
         if policy == (before or self._house.settings.power.policy):
             return False

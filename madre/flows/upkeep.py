@@ -13,7 +13,6 @@ from config import audit
 from config.app import House
 from config.auth import Caller
 from config.contracts.power import Maintenance, MaintenanceReport
-from config.db import integrity
 from madre import store
 from madre.adapters.backup import backed_up
 from madre.retention import cutoffs
@@ -31,7 +30,7 @@ class Upkeep:
     async def maintain(self, body: Maintenance, caller: Caller) -> MaintenanceReport:
         """Check the database; with `apply`, also delete rows past their term and make a verified backup."""
         now, db = self._house.clock.now(), self._house.db
-        found = await asyncio.to_thread(integrity, db)
+        found = await asyncio.to_thread(db.integrity)
         chain = await db.reading(audit.verify)
         terms = cutoffs(self._house.settings.retention, now)
         findings: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """Runs the tests, ring by ring, from the cheapest to the most real.
 
 unit: pure decisions · service: one app over a real database · house: shape, imports, linters ·
-fleet: real processes and real models · compose: a real Docker engine · browser: the page in a real browser.
+fleet: real processes and real models · postgres: the rings that keep something, on a PostgreSQL server made for them ·
+compose: a real Docker engine · browser: the page in a real browser.
 What stands after `--` goes to pytest.
 """
 
@@ -20,9 +21,19 @@ from scripts.cli.context import Context
 from scripts.cli.failure import CommandFailed
 from scripts.terminal import Terminal
 
-RINGS = ("unit", "service", "house", "fleet", "compose", "browser")
+RINGS = ("unit", "service", "house", "fleet", "postgres", "compose", "browser")
 QUICK = ("unit", "service", "house")
-REAL = frozenset({"fleet", "compose", "browser"})  # these ask real models
+REAL = frozenset({"fleet", "postgres", "compose", "browser"})  # these ask real models
+_POSTGRES = (
+    "--postgres",
+    "--dist=loadfile",  # a fleet at a time, beside tests that need none
+    "tests/postgres",
+    "tests/service",
+    "tests/house/test_whole_fleet.py",
+    "tests/fleet/test_power.py",
+    "tests/fleet/test_chat.py",
+    "tests/fleet/test_hermes.py",
+)
 _NOTHING_COLLECTED = 5
 _COUNTS = ("tests", "failures", "errors", "skipped")
 
@@ -108,8 +119,9 @@ def _run_ring(ring: str, extra: Sequence[str], context: Context) -> RingResult:
     junit = context.world.repository / "build" / f"tests-{ring}.xml"
     junit.parent.mkdir(exist_ok=True)
     junit.unlink(missing_ok=True)
-    command = [sys.executable, "-P", "-m", "pytest", f"tests/{ring}", "-rfEs", f"--junitxml={junit}"]
-    command += ["-n", "logical"] if ring in QUICK else []  # the others start whole fleets
+    command = [sys.executable, "-P", "-m", "pytest", "-rfEs", f"--junitxml={junit}"]
+    command += _POSTGRES if ring == "postgres" else [f"tests/{ring}"]
+    command += ["-n", "logical"] if ring in (*QUICK, "postgres") else []  # the others start whole fleets
     command += extra
     variables = context.world.child_variables(PYTHONUNBUFFERED="1")
     code = subprocess.run(command, env=variables, cwd=context.world.repository, check=False).returncode

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from config import audit
 from config.audit import ChainReport
-from config.db import Database, integrity, sqlite_module, wal_is_safe
+from config.db import Database
 from config.errors import VX11Error
 from config.services import present_services
 from config.settings import Settings
+from config.sqlite import sqlite_module, wal_is_safe
 from scripts.cli.fleet_process import FleetProcess, PidFile
 from scripts.doctor.finding import Finding, failure, ok, warning
 from scripts.doctor.machine import free_ports
@@ -71,7 +72,7 @@ def audit_chain(report: ChainReport) -> Finding:
 
 
 def database_integrity(verdict: str) -> Finding:
-    """`verdict` as config.db.integrity gives it."""
+    """`verdict` as `config.db.Database.integrity` gives it."""
     if verdict == "ok":
         return ok("database", "integrity check says ok")
     return failure(
@@ -93,7 +94,7 @@ def _database(settings: Settings) -> list[Finding]:
     try:
         with database.read() as session:
             chain = audit_chain(audit.verify(session))
-        return [database_integrity(integrity(database)), chain]
+        return [database_integrity(database.integrity()), chain]
     except VX11Error as error:
         return [failure("database", error.detail, "Run the doctor again when the database is free.")]
     finally:

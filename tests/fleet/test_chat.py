@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from config.db import Database
 from config.db_schema import ApiToken, EventRow, ModelUsageStat, RoutingEvent
+from tests.support import databases
 from tests.support.chats import OTHER, SMALL, Door, chat_body, chatting_fleet, cpu_seconds, kept, rows, workers
 from tests.support.eventually import eventually
 from tests.support.house import ADMIN
@@ -218,7 +219,7 @@ async def test_tokens(door: Door) -> None:
 
 def expire(door: Door, token_id: str) -> None:
     """Let a token's time be over, as if an hour had gone by."""
-    database = Database(f"sqlite:///{door.fleet.folder / 'data/runtime/vx11.db'}")
+    database = Database(databases.url_in(door.fleet.folder))
     with database.write() as session:
         row = session.get_one(ApiToken, token_id)
         assert row.expires_at is not None

@@ -16,6 +16,7 @@ import pytest
 
 from scripts.doctor.ports import holders
 from scripts.surroundings import here
+from tests.support import databases
 from tests.support.ports import free_port_offset
 from tests.support.worker import model_file
 
@@ -32,6 +33,7 @@ class Person:
         self._variables: Mapping[str, str] = here().child_variables(
             VX11_PORT_OFFSET=str(self.offset),
             VX11_DATA_PATH=str(folder / "data"),
+            **databases.environment(folder),
             VX11_MODELS_PATH=str(folder / "models"),
             PYTHONUNBUFFERED="1",
         )

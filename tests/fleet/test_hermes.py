@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import databases
 from tests.support.eventually import eventually
 from tests.support.file_server import Served, file_server
 from tests.support.gguf import gguf_bytes, sha256
@@ -42,6 +42,7 @@ class HermesProcess:
             "VX11_PORT_OFFSET": str(offset),
             "VX11_HERMES_FREE_SPACE_MB": "0",
             "VX11_HERMES_CHUNK_KB": "64",
+            **databases.environment(folder),
             **environment,
         }
         self.running: subprocess.Popen[bytes] | None = None
@@ -103,8 +104,7 @@ async def ended(client: httpx.AsyncClient, job_id: str) -> dict[str, Any]:
 
 
 def integrity_of(process: HermesProcess) -> str:
-    with sqlite3.connect(process.folder / "data/runtime/vx11.db") as connection:
-        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+    return databases.database_in(process.folder).integrity()
 
 
 async def test_a_download_survives_kill_9(process: HermesProcess, client: httpx.AsyncClient) -> None:

@@ -109,8 +109,9 @@ def test_only_the_database_commits() -> None:
 
 
 ONE_PLACE = {
-    "sqlite3": {"config/db.py"},
-    "pysqlite3": {"config/db.py"},
+    "sqlite3": {"config/sqlite.py"},
+    "pysqlite3": {"config/sqlite.py"},
+    "psycopg": {"config/postgres.py"},
     "jwt": {"config/auth.py"},
     "prometheus_client": {"config/metrics.py"},
     "pydantic_settings": {"config/settings.py"},

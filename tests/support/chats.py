@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from config.db import Database
 from config.db_schema import Base
+from tests.support import databases
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet, fleet_in
 from tests.support.worker import model_file
@@ -129,7 +130,7 @@ def _link(source: Path, target: Path) -> None:
 @contextmanager
 def books(fleet: Fleet) -> Iterator[Session]:
     """The fleet's database, to read."""
-    database = Database(f"sqlite:///{fleet.folder / 'data/runtime/vx11.db'}")
+    database = Database(databases.url_in(fleet.folder))
     try:
         with database.read() as session:
             yield session

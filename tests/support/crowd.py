@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from config import audit
+from config import audit, idempotency
 from config.auth import Caller, admin_token
 from config.clock import SystemClock
 from config.db import Database
 from config.db_schema import Base, SystemState
+from config.errors import Conflict
 from config.events import Journal
 from config.settings import Settings
 
@@ -66,6 +67,15 @@ def act(url: str, service: str, times: int) -> None:
             audit.append(session, Caller.of_service(service), "counted", str(number), now=now, service=service)
 
 
+def claim(url: str) -> bool:
+    """Whether this process is the one that may do what a key stands for."""
+    try:
+        with Database(url).write() as session:
+            return idempotency.claimed(session, "k" * 64, "b" * 64, SystemClock().now()) is None
+    except Conflict:
+        return False
+
+
 def tell(url: str, service: str, times: int) -> None:
     """Append events one by one, and between them some that are rolled back."""
     database = Database(url)
@@ -103,7 +113,7 @@ def make_admin_token(folder: str) -> str:
 
 
 _PROGRAMS: dict[str, Callable[..., object]] = {
-    program.__name__: program for program in (tally, open_new, act, tell, batches, make_admin_token)
+    program.__name__: program for program in (tally, open_new, act, claim, tell, batches, make_admin_token)
 }
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from config.db import Database, integrity
+from config.db import Database
+from tests.support import databases
 from tests.support.eventually import eventually
 from tests.support.house import ADMIN, ADMIN_HEADERS
 from tests.support.ports import free_port_offset
@@ -36,6 +37,7 @@ class Fleet:
             "VX11_MODELS_PATH": str(folder / "models"),
             "VX11_PORT_OFFSET": str(self.offset),
             "VX11_POWER_WINDOWS_TTL_CHECK_INTERVAL": "0.1",
+            **databases.environment(folder),
             **environment,
         }
         self.process = self._spawn()
@@ -103,9 +105,9 @@ class Fleet:
 
     def integrity(self) -> str:
         """The verdict on the database, by the house's own SQLite: an old one must not share a WAL file."""
-        database = Database(f"sqlite:///{self.folder / 'data/runtime/vx11.db'}")
+        database = Database(databases.url_in(self.folder))
         try:
-            return integrity(database)
+            return database.integrity()
         finally:
             database.close()
 

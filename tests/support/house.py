@@ -1,4 +1,4 @@
-"""A whole foundation in a temporary folder: real SQLite, real tokens, tables made from the metadata."""
+"""A whole foundation in a temporary folder: a real database, real tokens, tables made from the metadata."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from config.app import House, build_house
 from config.clock import Clock
 from config.db_schema import Base
 from config.settings import Settings
+from tests.support import databases
 
 ADMIN = "vx11_admin-token-of-the-tests"
 ADMIN_HEADERS = {"x-vx11-token": ADMIN}
@@ -22,6 +23,8 @@ ADMIN_HEADERS = {"x-vx11-token": ADMIN}
 def settings_in(folder: Path, **changes: Any) -> Settings:
     """Settings whose every path lies in `folder`; `changes` override single ones."""
     given: dict[str, Any] = {"token": ADMIN, "data_path": folder / "data", "models_path": folder / "models"}
+    if databases.on_postgres() and "database_url" not in changes:
+        given["database_url"] = databases.url_in(folder)
     return Settings(**{**given, **changes})
 
 
@@ -35,7 +38,7 @@ def house_in(
 ) -> House:
     """The foundation of `service` in `folder`, with all tables there."""
     house = build_house(service, settings_in(folder, **changes), clock=clock, transport=transport)
-    Base.metadata.create_all(house.db.writer)
+    Base.metadata.create_all(databases.closed_later(house.db).writer)
     return house
 
 

@@ -160,7 +160,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_switch_queue_v2_user"), ["user"], unique=False)
 
     with op.batch_alter_table("model_downloads", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("force", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+        batch_op.add_column(sa.Column("force", sa.Boolean(), server_default=sa.false(), nullable=False))
 
     with op.batch_alter_table("model_usage_stats", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=64), server_default="local", nullable=False))

@@ -1,4 +1,4 @@
-"""One real SQLite database in a temporary folder for each test that asks for it."""
+"""One real database for each test that asks for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 
 from config.db import Database
 from config.db_schema import Base
+from tests.support import databases
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'vx11.db'}")
+    database = Database(databases.url_in(tmp_path))
     Base.metadata.create_all(database.writer)
     yield database
     database.close()

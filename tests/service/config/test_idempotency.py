@@ -16,7 +16,9 @@ from starlette.responses import Response
 
 from config.app import create_app
 from config.auth import Caller, Requires, Role, Scope
+from config.db import Database
 from config.errors import Conflict
+from tests.support import crowd
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.house import ADMIN_HEADERS, client_of, house_in
@@ -128,6 +130,10 @@ async def test_of_many_at_once_one_runs(tmp_path: Path) -> None:
         answers = await asyncio.gather(*(works.post() for _ in range(20)))
         assert works.started == 1
         assert set(answers) <= {(202, "job 1"), (409, "conflict")}
+
+
+def test_of_many_processes_one_claims_a_key(database: Database) -> None:
+    assert sorted(crowd.crowd(crowd.claim, *[(database.url,)] * 9)) == [*[False] * 8, True]
 
 
 @pytest.mark.parametrize(("error", "told"), [(Conflict("x"), (409, "conflict")), (LookupError(), (500, "internal"))])

@@ -13,15 +13,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from config import migrate
-from config.db import Database, integrity
+from config.db import Database
 from config.db_schema import Base
+from tests.support import databases
 from tests.support.house import settings_in
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def database_in(folder: Path) -> Database:
-    return Database(settings_in(folder).resolved_database_url)
+    return Database(databases.url_in(folder, empty=True))
 
 
 def test_the_newest_file_is_the_head_alembic_sees() -> None:
@@ -38,7 +39,7 @@ def test_an_empty_database_comes_to_head_and_holds_what_the_metadata_says(tmp_pa
     assert migrate.is_at_head(settings_in(tmp_path))
     with database.writer.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-    assert integrity(database) == "ok"
+    assert database.integrity() == "ok"
     migrate.upgrade(database.url)
     migrate.wait_for_head(database, within_sec=0)
     database.close()
@@ -57,7 +58,7 @@ def test_a_service_does_not_run_on_another_schema(tmp_path: Path) -> None:
 
 
 def test_two_migrators_at_once_do_it_once(tmp_path: Path) -> None:
-    environment = {"VX11_DATA_PATH": str(tmp_path / "data"), "PATH": ""}
+    environment = {"VX11_DATA_PATH": str(tmp_path / "data"), "PATH": "", **databases.environment(tmp_path)}
     argv = [sys.executable, "-m", "config", "migrate"]
     both = [subprocess.Popen(argv, env=environment, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     said = [one.communicate(timeout=60)[1] for one in both]

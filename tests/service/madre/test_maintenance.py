@@ -6,12 +6,16 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy.orm import Session
 
 from config.db_schema import EventRow, PowerEvent
 from madre.adapters.backup import KEPT
+from tests.support import databases
 from tests.support.clock import ManualClock
 from tests.support.power import Madre, madre_in
+
+ON_A_FILE = pytest.mark.skipif(databases.on_postgres(), reason="a copy of the file is SQLite's backup")
 
 
 async def with_old_rows(madre: Madre) -> None:
@@ -47,6 +51,7 @@ async def test_looking_changes_nothing(tmp_path: Path) -> None:
         assert not (tmp_path / "data" / "backups").exists()
 
 
+@ON_A_FILE
 async def test_applying_deletes_what_is_past_its_term_and_leaves_a_sound_backup(tmp_path: Path) -> None:
     async with madre_in(tmp_path) as madre:
         await with_old_rows(madre)
@@ -62,6 +67,7 @@ async def test_applying_deletes_what_is_past_its_term_and_leaves_a_sound_backup(
         assert again["findings"]["audit_broken_at"] is None
 
 
+@ON_A_FILE
 async def test_only_the_newest_backups_are_kept(tmp_path: Path) -> None:
     clock = ManualClock()
     async with madre_in(tmp_path, clock=clock) as madre:

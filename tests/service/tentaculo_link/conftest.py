@@ -17,6 +17,7 @@ from config.app import House, build_house
 from config.contracts.power import PowerState, ServicePower, Wake, WakeAnswer
 from config.db_schema import Base
 from tentaculo_link.app import create
+from tests.support import databases
 from tests.support.house import ADMIN_HEADERS, settings_in
 from tests.support.ports import free_port_offset
 from tests.support.server import served
@@ -149,7 +150,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A door on a free port, with madre and switch behind it."""
     offset = free_port_offset()
     house = build_house("tentaculo_link", settings_in(tmp_path, port_offset=offset))
-    Base.metadata.create_all(house.db.writer)
+    Base.metadata.create_all(databases.closed_later(house.db).writer)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(headers=ADMIN_HEADERS, timeout=20))
         world = World(house, "", client)

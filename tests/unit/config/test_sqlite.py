@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.db import wal_is_safe
+from config.sqlite import wal_is_safe
 
 
 @pytest.mark.parametrize(
