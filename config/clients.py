@@ -258,7 +258,8 @@ def byte_client(*, unix_socket: str | None = None, limit: int = 0) -> ByteClient
     """A byte pipe as `Clients.streams` makes them, for a process that is no service; its maker closes it."""
     connector: aiohttp.BaseConnector
     if unix_socket is None:
-        connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=30, use_dns_cache=True)
+        # No cache of names: a container that starts again may have another address. Addresses need no name anyway.
+        connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=30, use_dns_cache=False)
     else:
         connector = aiohttp.UnixConnector(unix_socket, limit=limit, keepalive_timeout=30)
     return aiohttp.ClientSession(
