@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from config.app import House, Running, create_app
+from madre.adapters.compose import compose_driver
 from madre.adapters.noop import NoopDriver
 from madre.adapters.process import ProcessDriver
 from madre.drivers import Driver
@@ -19,8 +20,10 @@ def create(house: House, driver: Driver | None = None) -> FastAPI:
     if driver is None:
         driver = _driver(house, run)
     reconciler = Reconciler(house, driver)
-    app = create_app(house, [power], run=[*run, reconciler.running], checks={"driver": lambda: driver.name})
-    app.state.flows = Power(house, reconciler)
+    flows = Power(house, reconciler)
+    checks = {"driver": lambda: driver.name, "driver_answers": lambda: not reconciler.is_blind}
+    app = create_app(house, [power], run=[*run, reconciler.running, flows.gauges.running], checks=checks)
+    app.state.flows = flows
     return app
 
 
@@ -28,6 +31,10 @@ def _driver(house: House, run: list[Running]) -> Driver:
     """The driver the settings name; what it needs to run is added to `run`."""
     if house.settings.power.driver == "noop":
         return NoopDriver(house.clock)
+    if house.settings.power.driver == "compose":
+        compose = compose_driver(house.settings.power, house.clients)
+        run.append(compose.running)
+        return compose
     if house.fork_link is None:
         raise SystemExit(
             "the process driver needs the fork server: start `python -m config fleet`, or set "

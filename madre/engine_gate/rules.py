@@ -107,7 +107,7 @@ def _network(body: Any, project: str) -> Iterator[Thing]:
     fields = _fields(body, "a network")
     _must_be_labelled(fields, project, "network")
     _must_be(fields.pop("Driver", ""), {"", "bridge"}, "Driver")
-    _must_be((fields.pop("IPAM", None) or {}).get("Driver", ""), {"", "default"}, "IPAM")
+    _must_be(_fields(fields.pop("IPAM", None), "IPAM").get("Driver", ""), {"", "default"}, "IPAM")
     _nothing_but(fields, _NETWORK, "a network")
     return iter(())
 
@@ -125,14 +125,14 @@ _CREATES: Final = {"/containers/create": _container, "/networks/create": _networ
 
 def _volumes(host: dict[str, Any]) -> Iterator[Thing]:
     """The named volumes; a folder of the host is refused."""
-    for bind in host.pop("Binds", None) or ():
+    for bind in _list(host.pop("Binds", None), "Binds"):
         source, _, inside = str(bind).partition(":")
         if not re.fullmatch(_NAME, source) or not inside.startswith("/"):
             raise Forbidden("A container gets named volumes only, no folders of the host.")
         yield Thing("volumes", source)
-    for mount in host.pop("Mounts", None) or ():
+    for mount in _list(host.pop("Mounts", None), "Mounts"):
         fields = _fields(mount, "a mount")
-        kind, source = fields.pop("Type", ""), fields.pop("Source", "")
+        kind, source = fields.pop("Type", ""), str(fields.pop("Source", ""))
         if kind not in ("volume", "tmpfs") or (kind == "volume" and not re.fullmatch(_NAME, source)):
             raise Forbidden("A container gets named volumes only, no folders of the host.")
         _nothing_but(fields, {"Target", "ReadOnly", "TmpfsOptions"}, "a mount")
@@ -142,8 +142,8 @@ def _volumes(host: dict[str, Any]) -> Iterator[Thing]:
 
 def _networks(host: dict[str, Any], networking: dict[str, Any]) -> Iterator[Thing]:
     """The networks it joins, none of which is the host's or another container's."""
-    mode = host.pop("NetworkMode", "") or "none"
-    joined = set(networking.pop("EndpointsConfig", None) or ()) | ({mode} - {"none"})
+    mode = str(host.pop("NetworkMode", "") or "none")
+    joined = set(_fields(networking.pop("EndpointsConfig", None), "EndpointsConfig")) | ({mode} - {"none"})
     _nothing_but(networking, frozenset(), "NetworkingConfig")
     for name in sorted(joined):
         if name in ("host", "bridge", "default") or not re.fullmatch(_NAME, name):
@@ -153,15 +153,17 @@ def _networks(host: dict[str, Any], networking: dict[str, Any]) -> Iterator[Thin
 
 def _ports(bindings: Any) -> None:
     for published in _fields(bindings, "PortBindings").values():
-        for one in published or ():
-            _must_be(one.get("HostIp", ""), {"127.0.0.1", "::1"}, "a published port's address")
+        for one in _list(published, "PortBindings"):
+            _must_be(
+                _fields(one, "a published port").get("HostIp", ""), {"127.0.0.1", "::1"}, "a published port's address"
+            )
 
 
 def _confined(host: dict[str, Any]) -> None:
     """Everything else that a container may have of its host: what limits it, and nothing that opens it."""
     for name, values in _ONE_OF.items():
         _must_be(host.pop(name, "") or "", values, name)
-    for option in host.pop("SecurityOpt", None) or ():
+    for option in _list(host.pop("SecurityOpt", None), "SecurityOpt"):
         _must_be(option, {"no-new-privileges", "no-new-privileges:true"}, "SecurityOpt")
     log = _fields(host.pop("LogConfig", None), "LogConfig")
     _must_be(log.get("Type", ""), {"", "json-file", "local", "none"}, "LogConfig")
@@ -179,13 +181,21 @@ def _fields(value: Any, what: str) -> dict[str, Any]:
     return dict(value)
 
 
+def _list(value: Any, what: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Forbidden(f"{what} must be a list.")
+    return value
+
+
 def _must_be_labelled(fields: Mapping[str, Any], project: str, what: str) -> None:
     if _fields(fields.get("Labels"), "Labels").get(PROJECT_LABEL) != project:
         raise Forbidden(f"This {what} would not be of the project {project}.")
 
 
 def _must_be(value: Any, allowed: frozenset[str] | set[str], what: str) -> None:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise Forbidden(f"{what} may not be {value!r}.")
 
 

@@ -13,6 +13,7 @@ from config.services import CORE
 from madre.adapters.noop import NoopDriver
 from madre.drivers import Driver, Observed
 from tests.support.clock import ManualClock
+from tests.support.containers import containers_in, driver_on, gate_before, needs_engine
 from tests.support.eventually import eventually
 from tests.support.forkserver import waiting_fleet
 
@@ -32,7 +33,24 @@ async def process(folder: Path) -> AsyncIterator[Driver]:
             yield driver
 
 
-DRIVERS = pytest.mark.parametrize("maker", [noop, process])
+@asynccontextmanager
+async def compose(folder: Path) -> AsyncIterator[Driver]:
+    async with containers_in(folder) as containers, driver_on(containers, folder) as driver:
+        yield driver
+
+
+@asynccontextmanager
+async def compose_behind_the_gate(folder: Path) -> AsyncIterator[Driver]:
+    async with (
+        containers_in(folder) as containers,
+        gate_before(folder, containers.project) as gate,
+        driver_on(containers, folder, gate.address) as driver,
+    ):
+        yield driver
+
+
+REAL_ENGINE = [pytest.param(maker, marks=needs_engine) for maker in (compose, compose_behind_the_gate)]
+DRIVERS = pytest.mark.parametrize("maker", [noop, process, *REAL_ENGINE])
 
 
 def is_up(service: str) -> Callable[[Mapping[str, Observed]], bool]:

@@ -10,7 +10,7 @@ from tests.support.tree import ROOMS, ROOT, Module, files, modules, production
 
 ROLES = {"__init__", "app", "routes", "flows", "store", "clients", "adapters"}
 # Parts of a room that run in a process of their own, and so may hold what a room's process may not.
-OWN_PROCESSES = {"switch/worker"}
+OWN_PROCESSES = {"switch/worker", "madre/engine_gate"}
 # Modules named for a noun that wait for something although nouns only decide.
 WAITING_NOUNS = {
     "madre/drivers.py": "the interface of drivers: its methods are coroutines, it has no code",

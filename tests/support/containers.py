@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,20 +23,22 @@ import pytest
 from config.services import CORE, Service, present_services
 from config.settings import PowerSettings
 from madre.adapters.compose import ComposeDriver, compose_driver
-from tests.support.fleet import Fleet, fleet_in
+from tests.support.eventually import eventually
+from tests.support.fleet import ROOT, Fleet, fleet_in
 from tests.support.house import house_in
 
 IMAGE = "python:3.13-slim-trixie"
 SOCKET = "/var/run/docker.sock"
+ENGINE = f"unix://{SOCKET}"
 GRACE = "1s"
 _CODE = (Path(__file__).parent / "small_service.py").read_text()
 
 
-def engine_is_there() -> bool:
-    """Whether somebody listens at the engine's socket."""
+def listens(path: str) -> bool:
+    """Whether somebody listens at a Unix socket."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(SOCKET)
+            probe.connect(path)
         except OSError:
             return False
     return True
@@ -43,7 +46,7 @@ def engine_is_there() -> bool:
 
 # Under CI the engine must be there: its absence is a failure, not a reason to skip.
 needs_engine = pytest.mark.skipif(
-    "CI" not in os.environ and not engine_is_there(), reason="no Docker engine listens here"
+    "CI" not in os.environ and not listens(SOCKET), reason="no Docker engine listens here"
 )
 
 
@@ -83,11 +86,11 @@ class Containers:
         """Remove every container, network and volume of the project."""
         await self.compose("down", "-v", "-t", "0")
 
-    def power(self, engine: str = f"unix://{SOCKET}") -> PowerSettings:
+    def power(self, engine: str = ENGINE) -> PowerSettings:
         """The settings of a madre that runs this project."""
         return PowerSettings(driver="compose", project=self.project, compose_file=self.file, engine=engine)
 
-    def environment(self, engine: str = f"unix://{SOCKET}") -> dict[str, str]:
+    def environment(self, engine: str = ENGINE) -> dict[str, str]:
         """The same as environment variables."""
         return {
             "VX11_POWER_DRIVER": "compose",
@@ -132,9 +135,7 @@ async def containers_in(folder: Path, **behaviour: str) -> AsyncIterator[Contain
 
 
 @asynccontextmanager
-async def driver_on(
-    containers: Containers, folder: Path, engine: str = f"unix://{SOCKET}"
-) -> AsyncIterator[ComposeDriver]:
+async def driver_on(containers: Containers, folder: Path, engine: str = ENGINE) -> AsyncIterator[ComposeDriver]:
     """The compose driver on a project."""
     house = house_in(folder, "madre", power=containers.power(engine))
     driver = compose_driver(house.settings.power, house.clients)
@@ -146,12 +147,54 @@ async def driver_on(
         house.db.close()
 
 
+class Gate:
+    """The gate before the engine as a process, which a test may kill and start again."""
+
+    def __init__(self, folder: Path, project: str) -> None:
+        self._path = folder / "gate.sock"
+        self._environment = {**os.environ, "VX11_POWER_GATE": str(self._path), "VX11_POWER_PROJECT": project}
+        self.address = f"unix://{self._path}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it listens."""
+        argv = [sys.executable, "-m", "madre.engine_gate"]
+        self._process = subprocess.Popen(argv, cwd=ROOT, env=self._environment)
+        await eventually(self._listens, bool)
+
+    def kill(self) -> None:
+        """End it at once."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    async def _listens(self) -> bool:
+        return listens(str(self._path))
+
+
+@asynccontextmanager
+async def gate_before(folder: Path, project: str) -> AsyncIterator[Gate]:
+    """A gate for `project` that listens in `folder`; ended with the block."""
+    gate = Gate(folder, project)
+    await gate.start()
+    try:
+        yield gate
+    finally:
+        gate.kill()
+
+
 @asynccontextmanager
 async def fleet_on_containers(
-    folder: Path, *, engine: str = f"unix://{SOCKET}", settings: Mapping[str, str] | None = None, **behaviour: str
+    folder: Path,
+    *,
+    engine: str = ENGINE,
+    settings: Mapping[str, str] | None = None,
+    containers: Containers | None = None,
+    **behaviour: str,
 ) -> AsyncIterator[tuple[Fleet, Containers]]:
     """A fleet whose core are processes of this host and whose other services are containers."""
-    containers = Containers(folder, **behaviour)
+    containers = containers or Containers(folder, **behaviour)
+    containers.write()
     try:
         async with fleet_in(folder, **containers.environment(engine), **(settings or {})) as fleet:
             containers.write(fleet.offset)
