@@ -100,11 +100,13 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def _requests(self) -> Iterator[Family | SpreadFamily]:
-        me = (self._service,)
-        by_class = {(*me, status): count for status, count in zip(STATUS_CLASSES, self._by_class, strict=True)}
+        me: Labels = (self._service,)
+        classes = zip(STATUS_CLASSES, self._by_class, strict=True)
+        by_class: dict[Labels, float] = {(*me, status): count for status, count in classes}
         yield Family("counter", "vx11_requests", "HTTP requests by class of status.", ("service", "status"), by_class)
-        in_flight = {me: self._in_flight}
-        yield Family("gauge", "vx11_requests_in_flight", "HTTP requests being served.", ("service",), in_flight)
+        yield Family(
+            "gauge", "vx11_requests_in_flight", "HTTP requests being served.", ("service",), {me: self._in_flight}
+        )
         yield SpreadFamily(
             "vx11_answer_seconds",
             "Time until the answer begins; of a request given up before, until then.",

@@ -15,8 +15,8 @@ from config.app import House, Running, every
 from config.contracts.power import ServiceFigures, ServiceState
 from config.errors import Unavailable
 from config.memory import model_budget_mb
-from config.metrics import Family, SpreadFamily
-from config.services import FLEET, Service
+from config.metrics import Family, Labels, Spread, SpreadFamily
+from config.services import FLEET
 from config.settings import Settings
 from madre.clients import Watched
 from madre.drivers import Driver
@@ -100,13 +100,9 @@ class Gauges:
 
 
 def limits_mb(settings: Settings) -> dict[str, float]:
-    """What each service may take, MiB: what admission reserves for it, and the models' budget where they live."""
+    """What each service may take, MiB; the one that holds models: what is reserved for it and for them."""
     models = model_budget_mb(settings.model_memory_mb)
-    return {name: _limit_mb(service, models) for name, service in FLEET.items()}
-
-
-def _limit_mb(service: Service, models_mb: int) -> int:
-    return service.memory_mb + (models_mb if service.holds_models else 0)
+    return {name: service.limit_mb or service.memory_mb + models for name, service in FLEET.items()}
 
 
 def _known_ones(told: Mapping[str, Traffic | None]) -> dict[str, Traffic]:
@@ -114,17 +110,21 @@ def _known_ones(told: Mapping[str, Traffic | None]) -> dict[str, Traffic]:
 
 
 def _life_families(known: Known) -> Iterator[Family]:
-    states = {(name, state): float(life.state == state) for name, life in known.items() for state in _STATES}
+    states: dict[Labels, float] = {
+        (name, state): life.state == state for name, life in known.items() for state in _STATES
+    }
     yield Family("gauge", "vx11_service_state", "1 for the state a service is in.", ("service", "state"), states)
     restarts = {name: life.restarts for name, life in known.items()}
     yield _family("counter", "restarts", "Starts after a failure.", restarts)
 
 
 def _traffic_families(traffic: Mapping[str, Traffic]) -> Iterator[Family | SpreadFamily]:
-    by_status = {(name, status): count for name, one in traffic.items() for status, count in one.by_status.items()}
+    by_status: dict[Labels, float] = {
+        (name, status): count for name, one in traffic.items() for status, count in one.by_status.items()
+    }
     labels = ("service", "status")
     yield Family("counter", "vx11_service_requests", "HTTP requests by class of status.", labels, by_status)
-    answers = {(name,): one.answers for name, one in traffic.items()}
+    answers: dict[Labels, Spread] = {(name,): one.answers for name, one in traffic.items()}
     yield SpreadFamily("vx11_service_answer_seconds", "Time until an answer begins.", ("service",), answers)
 
 

@@ -41,6 +41,8 @@ _TABLE = (
     Command("chat", "ask a model, the answer streams"),
     Command("models", "list, pull, load, unload and remove models"),
     Command("warmup", "load each enabled model and have it answer once; the exit code says whether all is well"),
+    Command("e2e", "play five phases through the running fleet, and leave evidence"),
+    Command("ready", "say whether this fleet is fit for production; the exit code and a report"),
     Command("power", "open, close, hold and extend windows; read and apply policies"),
     Command("token", "print the admin token"),
     Command("doctor", "explain what is wrong with this machine, in words to act on", before_setup=True),
@@ -48,4 +50,4 @@ _TABLE = (
     Command("bench", "measure beside a peer, ratios as JSON"),
 )
 COMMANDS = MappingProxyType({command.name: command for command in _TABLE})
-LATER = ("intent", "plans", "jobs", "ready")
+LATER = ("intent", "plans", "jobs")

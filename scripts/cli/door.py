@@ -6,7 +6,7 @@ Whatever goes wrong comes out as CommandFailed, in the words of the error tree.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,8 +17,21 @@ from pydantic import BaseModel
 from config import clients
 from config.auth import admin_token
 from config.contracts.base import Page
+from config.contracts.events import Event
+from config.contracts.health import Health
 from config.contracts.models import Catalogue, DownloadJob, LocalModel, ModelPull
-from config.contracts.power import PolicyStatus, PowerState, Window, WindowClose, WindowExtend, WindowHold, WindowOpen
+from config.contracts.power import (
+    Maintenance,
+    MaintenanceReport,
+    PolicyStatus,
+    PowerState,
+    Window,
+    WindowClose,
+    WindowExtend,
+    WindowHold,
+    WindowOpen,
+)
+from config.contracts.prompts import SwitchChat, SwitchChatAnswer
 from config.contracts.serving import ServedModel, ServedModels, WarmupStatus
 from config.contracts.status import FleetStatus
 from config.errors import VX11Error
@@ -26,6 +39,7 @@ from config.settings import Settings
 from scripts.cli.failure import CommandFailed
 
 T = TypeVar("T", bound=BaseModel)
+_EVENT_SEC = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +62,10 @@ class Door:
             return self._client.get("/ready", timeout=2.0).is_success
         except httpx.HTTPError:
             return False
+
+    def health(self) -> Health:
+        """How the service behind this door says it is."""
+        return self._get("/health", Health)
 
     def status(self) -> FleetStatus:
         """What is really running."""
@@ -121,6 +139,27 @@ class Door:
         """Put a policy in force."""
         return self._post(f"/madre/power/policy/{policy}/apply", None, PolicyStatus)
 
+    def look_over(self) -> MaintenanceReport:
+        """What maintenance would find in the database; nothing is changed."""
+        return self._post("/madre/power/maintenance", Maintenance(apply=False), MaintenanceReport)
+
+    def ask_switch(self, order: SwitchChat) -> SwitchChatAnswer:
+        """A chat whose model Switch chooses."""
+        return self._post("/switch/chat", order, SwitchChatAnswer)
+
+    def first_event(self, prefix: str, is_meant: Callable[[Event], bool]) -> Event:
+        """The first stored event of a type that starts with `prefix` for which `is_meant` is true; waits for it."""
+        headers = {"last-event-id": "0"}
+        path = f"/vx11/events?types={prefix}"
+        with _in_words(), self._client.stream("GET", path, headers=headers, timeout=_EVENT_SEC) as answer:
+            if answer.is_error:
+                answer.read()
+                clients.raise_for_problem(answer)
+            for line in answer.iter_lines():
+                if line.startswith("data: ") and is_meant(event := Event.model_validate_json(line[6:])):
+                    return event
+        raise CommandFailed(f"The event stream ended before the {prefix} event that was waited for.")
+
     def chat(self, messages: Sequence[Mapping[str, str]], *, model: str, **more: object) -> Iterator[Piece]:
         """Ask `model`; its answer, piece by piece as it is made."""
         order = {
@@ -153,9 +192,8 @@ class Door:
 
 
 def address_of(settings: Settings) -> str:
-    """Where the gateway of this machine's fleet is reached from this machine."""
-    host = "127.0.0.1" if settings.bind in {"0.0.0.0", "::"} else settings.bind  # noqa: S104  # any address: this one
-    return f"http://{host}:{settings.port_of('tentaculo_link')}"
+    """Where the gateway of this machine's fleet is reached from this machine, or from inside a container of it."""
+    return settings.url_of("tentaculo_link")
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def answering(service: str, *seconds: float, status: int = 200) -> Metrics:
 
 async def figures(madre: Madre, service: str) -> dict[str, Any]:
     services = (await madre.get("state"))["services"]
-    return next(one["figures"] for one in services if one["name"] == service)  # type: ignore[no-any-return]
+    found: dict[str, Any] = next(one["figures"] for one in services if one["name"] == service)
+    return found
 
 
 async def told(madre: Madre) -> dict[str, float]:
@@ -90,7 +91,7 @@ async def test_prometheus_hears_of_every_service_from_madre_alone(tmp_path: Path
         assert found['vx11_service_written_bytes_total{service="switch"}'] == 9
         assert found['vx11_service_state{service="switch",state="ready"}'] == 1
         assert found['vx11_service_state{service="hermes",state="asleep"}'] == 1
-        assert found['vx11_service_memory_limit_bytes{service="hermes"}'] == 128 * 2**20
+        assert found['vx11_service_memory_limit_bytes{service="hermes"}'] == 256 * 2**20
         assert (
             found['vx11_service_memory_limit_bytes{service="switch"}']
             > found['vx11_service_memory_limit_bytes{service="hermes"}']
