@@ -197,7 +197,7 @@ class ComposeDriver:
     async def _counted(self, container: Container) -> Usage | None:
         try:
             query = {"stream": "false", "one-shot": "true"}
-            return _usage(await self._engine.get(f"/containers/{container.id}/stats", **query))
+            return usage_of(await self._engine.get(f"/containers/{container.id}/stats", **query))
         except NotFound:
             return None
 
@@ -246,7 +246,7 @@ def _how(service: str, state: Mapping[str, Any]) -> str:
     return f"{service} was ended by signal {code - 128}." if code > 128 else f"{service} ended with status {code}."
 
 
-def _usage(stats: Mapping[str, Any]) -> Usage | None:
+def usage_of(stats: Mapping[str, Any]) -> Usage | None:
     """A control group's figures as `docker stats` counts them: memory without the page cache that can go."""
     memory, cpu = stats.get("memory_stats") or {}, stats.get("cpu_stats") or {}
     if "usage" not in memory:

@@ -62,8 +62,8 @@ class Containers:
 
     def write(self, offset: int | None = None) -> None:
         """Write the compose file; with `offset`, sleeping services are published where a fleet looks for them."""
-        for service in present_services() if offset is not None else ():
-            if service.sleeps:
+        for service in present_services():
+            if offset is not None and service.sleeps:
                 self.declared[service.name]["ports"] = [f"127.0.0.1:{service.port + offset}:{service.port}"]
         self.file.write_text(json.dumps({"services": self.declared}).replace("$", "$$"))
 

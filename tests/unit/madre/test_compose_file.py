@@ -50,6 +50,7 @@ def test_a_service_that_has_more_of_the_host_than_it_needs_is_not_started(declar
 
 
 def test_an_empty_file_declares_nothing() -> None:
-    for empty in ({}, {"services": None}, {"services": {}}):
+    nothing: list[dict[str, Any]] = [{}, {"services": None}, {"services": {}}]
+    for empty in nothing:
         with pytest.raises(StartFailed, match="declares no service"):
             must_be_startable("switch", empty)
