@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from config.errors import Invalid, NotFound, TooLarge, Unavailable
 from config.lifeline import die_with_parent
@@ -194,8 +194,7 @@ class _Run(asyncio.SubprocessProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol."""
-        assert isinstance(transport, asyncio.SubprocessTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.SubprocessTransport, transport)  # uvloop's is one, but does not inherit from it
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Keep the beginning of the output and the end of the errors."""
@@ -240,8 +239,8 @@ async def _start(
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise Unavailable(f"The program {Path(argv[0]).name!r} cannot be started: {why}.") from error
-    pipe = run.transport.get_pipe_transport(0)
-    if stdin is not None and isinstance(pipe, asyncio.WriteTransport):
+    if stdin is not None:
+        pipe = cast(asyncio.WriteTransport, run.transport.get_pipe_transport(0))
         pipe.write(stdin)
         pipe.write_eof()
     return run

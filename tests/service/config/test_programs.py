@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from config.errors import NotFound, Unavailable
 from config.programs import KEPT_ERRORS_BYTES, ProgramResult, program_named, run_program, scrubbed_environment
@@ -49,6 +50,13 @@ async def test_a_large_stdin_passes_whole_while_the_program_answers() -> None:
     body = os.urandom(3 << 20)
     echo = "import sys,shutil; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
     assert (await python(echo, stdin=body, limit=4 << 20)).stdout == body
+
+
+def test_on_the_loop_of_the_services_programs_run_just_so() -> None:
+    """Services run on uvloop, whose transports are asyncio's in all but name."""
+    uvloop.run(test_what_it_says_and_how_it_ends_come_back())
+    uvloop.run(test_a_large_stdin_passes_whole_while_the_program_answers())
+    uvloop.run(test_a_program_that_hangs_is_ended_although_it_ignores_polite_signals())
 
 
 async def test_a_program_that_does_not_read_its_stdin_is_no_failure() -> None:
