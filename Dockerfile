@@ -10,12 +10,14 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN rm -f /etc/apt/apt.conf.d/docker-clean
 
 
+# All of the lock but what only llama-cpp-python's high-level class imports, which the house never does: 66 MB.
 FROM python AS packages
 COPY requirements.lock /tmp/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/vx11 \
  && python3 -m pip --python /opt/vx11/bin/python install \
-      --no-input --disable-pip-version-check --require-hashes --only-binary=:all: --no-deps -r /tmp/requirements.lock
+      --no-input --disable-pip-version-check --require-hashes --only-binary=:all: --no-deps -r /tmp/requirements.lock \
+ && /opt/vx11/bin/pip uninstall --yes --quiet numpy diskcache
 
 
 FROM python AS llama

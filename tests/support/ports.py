@@ -12,12 +12,13 @@ def free_port_offset() -> int:
     """An offset under which every service's port is free on loopback now."""
     for _ in range(200):
         offset = random.randrange(2_000, 24_000, 20)  # below 32768: from there on the kernel gives ports to clients
-        if all(_is_free(service.port + offset) for service in FLEET.values()):
+        if all(is_free(service.port + offset) for service in FLEET.values()):
             return offset
     raise AssertionError("no free range of ports on loopback")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens on `port` of loopback now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,0 +1,146 @@
+"""`docker compose up` on the real images: all of it healthy, a chat through the door, windows by the real Compose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from config.services import CORE, FLEET, present_services
+from tests.support.chats import SMALL, Streamed, chat_body, take_in
+from tests.support.containers import needs_engine, run
+from tests.support.docker_fleet import DockerFleet, docker_fleet
+from tests.support.eventually import eventually
+
+pytestmark = [needs_engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1900)]
+PRESENT = {service.name for service in present_services()}
+SLEEPERS = PRESENT - set(CORE)
+SEA = "Write one sentence about the sea."
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet() -> AsyncIterator[DockerFleet]:
+    async with docker_fleet(SMALL, VX11_ALLOW_SERVICE_CONTROL="1") as fleet:
+        yield fleet
+
+
+async def chat(fleet: DockerFleet, **members: Any) -> dict[str, Any]:
+    answer = await fleet.post("/v1/chat/completions", chat_body(SEA, SMALL, members))
+    assert answer.status_code == 200, answer.text
+    return answer.json()  # type: ignore[no-any-return]
+
+
+async def test_up_brings_every_service_of_this_build_and_all_are_healthy(fleet: DockerFleet) -> None:
+    assert await fleet.running() == PRESENT
+    for name in PRESENT:
+        state = (await fleet.inspect(name))["State"]
+        assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy"), name
+        assert (await fleet.get("/health", FLEET[name].port)).json()["module"] == name
+    status = (await fleet.get("/vx11/status")).json()
+    assert status["policy"] == "full"
+    states = {one["name"]: one["state"] for one in status["services"]}
+    assert {name for name, state in states.items() if state == "ready"} == PRESENT
+    assert {name for name, state in states.items() if state == "absent"} == FLEET.keys() - PRESENT
+
+
+async def test_nothing_is_published_beyond_loopback(fleet: DockerFleet) -> None:
+    for name in PRESENT:
+        ports = (await fleet.inspect(name))["NetworkSettings"]["Ports"]
+        assert {binding["HostIp"] for bindings in ports.values() for binding in bindings} == {"127.0.0.1"}, name
+
+
+async def test_containers_are_held_to_the_limits_of_the_table(fleet: DockerFleet) -> None:
+    for name in PRESENT:
+        host = (await fleet.inspect(name))["HostConfig"]
+        assert host["Memory"] == (FLEET[name].limit_mb or 0) * 2**20, name
+        assert (host["Init"], host["ReadonlyRootfs"], host["CapDrop"]) == (True, True, ["ALL"]), name
+
+
+async def test_no_process_of_ours_is_root_and_only_madre_reaches_the_engine(fleet: DockerFleet) -> None:
+    look = "import os; print(*(os.stat(f'/proc/{p}').st_uid for p in os.listdir('/proc') if p.isdigit() and p != '1'"
+    look += " and b'config' in open(f'/proc/{p}/cmdline', 'rb').read() and int(p) != os.getpid()))"
+    for name in PRESENT:
+        users = (await fleet.compose("exec", "-T", name, "python", "-c", look)).split()
+        assert set(users) == {"10001"}, name
+        socket = await fleet.compose("exec", "-T", name, "sh", "-c", "ls /var/run/docker.sock 2>/dev/null || true")
+        assert bool(socket.strip()) == (name == "madre")
+
+
+async def test_a_chat_passes_through_the_door_to_a_real_model(fleet: DockerFleet) -> None:
+    whole = await chat(fleet)
+    assert whole["usage"]["completion_tokens"] == 24
+    seen = Streamed(200)
+    body = chat_body(SEA, SMALL, {"stream": True})
+    async with fleet.http.stream("POST", fleet.url(8000) + "/v1/chat/completions", json=body) as answer:
+        async for line in answer.aiter_lines():
+            take_in(seen, line)
+    assert seen.whole
+    assert seen.text == whole["choices"][0]["message"]["content"] != ""
+
+
+async def test_a_policy_puts_containers_to_sleep_and_a_request_wakes_one(fleet: DockerFleet) -> None:
+    before = (await fleet.inspect("switch"))["Id"]
+    await fleet.power("policy/solo_madre/apply", {})
+    await eventually(fleet.running, lambda names: names == set(CORE), within_sec=40)
+    assert (await chat(fleet))["usage"]["completion_tokens"] == 24
+    assert await fleet.running() == {*CORE, "switch"}
+    assert (await fleet.inspect("switch"))["Id"] == before
+    await fleet.power("policy/full/apply", {})
+    for name in SLEEPERS:
+        await fleet.comes_to(name, "ready")
+
+
+async def test_a_window_brings_a_container_that_was_removed_with_the_settings_of_the_file(fleet: DockerFleet) -> None:
+    """What madre makes must be what a person's `docker compose up` makes: she resolves the same file alike."""
+    of_a_person = await fleet.inspect("hermes")
+    await fleet.power("policy/solo_madre/apply", {})
+    await fleet.comes_to("hermes", "asleep")
+    await fleet.compose("rm", "--force", "hermes")
+    window = await fleet.power("window/open", {"services": ["hermes"], "ttl_sec": 600})
+    assert (window["state"], window["exec"]["driver"], window["exec"]["rc"]) == ("open", "compose", 0)
+    of_madre = await fleet.inspect("hermes")
+    assert of_madre["Id"] != of_a_person["Id"]
+    for part in ("Env", "Cmd", "User", "Healthcheck"):
+        assert of_madre["Config"][part] == of_a_person["Config"][part], part
+    for part in ("Memory", "PortBindings", "ReadonlyRootfs", "CapDrop", "SecurityOpt", "LogConfig", "RestartPolicy"):
+        assert of_madre["HostConfig"][part] == of_a_person["HostConfig"][part], part
+    assert mounts(of_madre) == mounts(of_a_person)
+    await fleet.power("window/close", {"window_id": window["window_id"]})
+    await fleet.power("policy/full/apply", {})
+    for name in SLEEPERS:
+        await fleet.comes_to(name, "ready")
+
+
+def mounts(container: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(mount["Name"], mount["Destination"]) for mount in container["Mounts"]}
+
+
+async def test_hermes_reaches_out_and_brings_a_model(fleet: DockerFleet) -> None:
+    """Of the catalogue, through pip, in a container without a writable root."""
+    plan = await fleet.post("/hermes/models/pull", {"name": SMALL, "force": True})
+    assert plan.status_code in {200, 202}, plan.text
+
+
+async def test_the_command_line_inside_a_container_speaks_to_the_fleet(fleet: DockerFleet) -> None:
+    told = await fleet.compose("exec", "-T", "tentaculo_link", "./vx11", "status")
+    assert all(name in told for name in PRESENT)
+
+
+async def test_down_and_up_again_finds_models_and_accounts(fleet: DockerFleet) -> None:
+    before = (await fleet.get("/hermes/models")).json()
+    await fleet.compose("down", "--timeout", "10")
+    assert await run("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={fleet.project}") == ""
+    await fleet.up()
+    assert (await fleet.get("/hermes/models")).json() == before
+    assert (await chat(fleet))["usage"]["completion_tokens"] == 24
+
+
+async def test_no_container_ended_by_force_or_printed_a_trace(fleet: DockerFleet) -> None:
+    logs = await fleet.compose("logs", "--no-color")
+    assert "Traceback" not in logs
+    await asyncio.gather(*(fleet.compose("stop", name) for name in PRESENT))
+    codes = {name: (await fleet.inspect(name))["State"]["ExitCode"] for name in PRESENT}
+    assert set(codes.values()) <= {0, 143}, codes
