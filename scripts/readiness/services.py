@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from config.contracts.health import Health
 from config.contracts.power import Window, WindowClose, WindowOpen
 from config.contracts.status import FleetService, FleetStatus
 from config.services import CORE
@@ -81,11 +82,19 @@ def _must_be_open(window: Window, service: str) -> None:
 
 def _health(service: FleetService, beside: Beside) -> Finding:
     with beside(service.name) as own:
-        began = time.monotonic()
-        health = own.health()
-        elapsed_ms = 1000 * (time.monotonic() - began)
+        health, elapsed_ms = _asked(own)
         if health.status != "ok" or not own.is_ready():
             bad = ", ".join(f"{name}: {value}" for name, value in health.checks.items() if value is False)
             return failure(service.name, f"says it is {health.status} {bad}".rstrip(), "Its log says more: data/logs.")
-    words = f"healthy on port {service.port}, asked in {elapsed_ms:.1f} ms"
+    words = f"healthy on port {service.port}, answers in {elapsed_ms:.1f} ms"
     return ok(service.name, words) if elapsed_ms < _SLOW_MS else warning(service.name, f"{words}: slow")
+
+
+def _asked(own: Door) -> tuple[Health, float]:
+    """How a service says it is, and the best of three times it took to say so, ms: the first opens a connection."""
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        health = own.health()
+        times.append(1000 * (time.monotonic() - began))
+    return health, min(times)
