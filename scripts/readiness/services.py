@@ -91,8 +91,8 @@ def _health(service: FleetService, beside: Beside) -> Finding:
 
 
 def _asked(own: Door) -> tuple[Health, float]:
-    """How a service says it is, and the best of three times it took to say so, ms: the first opens a connection."""
-    times = []
+    """How a service says it is, and the best of three times it takes to say so, ms."""
+    times, health = [], own.health()
     for _ in range(3):
         began = time.monotonic()
         health = own.health()
