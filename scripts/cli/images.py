@@ -6,6 +6,7 @@ compiled for several kinds of CPU, which takes minutes.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path

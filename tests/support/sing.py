@@ -29,7 +29,11 @@ def main(module: str, model_file: str) -> int:
     model = Model(model_file, log)
     context = Context(model, log, kv_tokens=256, n_seq_max=1, n_batch=64, n_threads=1)
     said = Canary(model, context, threads=1).sing().text
-    used = {Path(line.split()[-1]).name for line in Path("/proc/self/maps").open() if "libggml-cpu-" in line}
+    used = {
+        Path(line.split()[-1]).name
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if "libggml-cpu-" in line
+    }
     print(json.dumps({"said": said, "modules": sorted(used)}))
     return 0
 
