@@ -5,9 +5,9 @@
                      ├──(c)──▶ error ◀──(c)──┤
                      └──(f)──▶ expired ◀──(f)┘
 
-(a) somebody asked; (b) every service of it is ready; (c) one would not come up, or kept dying; (d) somebody
-closed it; (e) no service is up any more that it alone held; (f) its deadline passed. A window holds its
-services while it is opening or open. Pure; every function is given the time and returns a new window, or
+(a) somebody asked; (b) every service of it is ready, and its time begins; (c) one would not come up, or kept
+dying; (d) somebody closed it; (e) no service is up any more that it alone held; (f) its deadline passed. A window
+holds its services while it is opening or open. Pure; every function is given the time and returns a new window, or
 the same one where there is nothing to change.
 """
 
@@ -124,8 +124,11 @@ def held(window: Window, hold: bool, now: datetime, cap_sec: float) -> Window:
 
 
 def opened(window: Window, now: datetime) -> Window:
-    """(b) Every service of it is ready."""
-    return replace(window, state="open", opened_at=now) if window.state == "opening" else window
+    """(b) Every service of it is ready: its time counts from now, so that a slow start takes nothing of it."""
+    if window.state != "opening":
+        return window
+    later = min(window.max_deadline, now + timedelta(seconds=window.ttl_sec))
+    return replace(window, state="open", opened_at=now, deadline=max(window.deadline, later))
 
 
 def closing(window: Window, reason: str) -> Window:
@@ -153,9 +156,10 @@ def expired(window: Window, now: datetime) -> Window:
     return replace(window, state="expired", closed_at=now, close_reason="deadline") if window.holds else window
 
 
-def is_due(window: Window, now: datetime) -> bool:
-    """Whether its deadline has come."""
-    return window.holds and window.mode == "ttl" and now >= window.deadline
+def is_due(window: Window, now: datetime, opening_sec: float = 0) -> bool:
+    """Whether its deadline has come; while it is opening, and somebody may wait for that, so much later."""
+    late = timedelta(seconds=opening_sec if window.state == "opening" else 0)
+    return window.holds and window.mode == "ttl" and now >= window.deadline + late
 
 
 def at_deadline(window: Window, busy: frozenset[str], now: datetime) -> Window:

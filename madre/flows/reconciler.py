@@ -187,7 +187,7 @@ class Reconciler:
     async def _busy(self, reasons: Reasons, held: list[Window]) -> frozenset[str]:
         """Of the services that are about to lose what holds them, those that are in the middle of something."""
         now = self._house.clock.now()
-        ending = {name for window in held if windows.is_due(window, now) for name in window.services}
+        ending = {name for window in held if self._is_due(window, now) for name in window.services}
         asked = [
             name
             for name in {*reconcile.surplus(reasons, self._lives), *ending}
@@ -226,11 +226,14 @@ class Reconciler:
         hopeless = [name for name, life in known.items() if life.is_hopeless]
         if hopeless:
             return windows.failed(window, f"{', '.join(sorted(hopeless))} would not stay up.", now)
-        if windows.is_due(window, now):
+        if self._is_due(window, now):
             return windows.at_deadline(window, busy, now)
         if len(known) == len(window.services) and all(life.state == "ready" for life in known.values()):
             return windows.opened(window, now)
         return window
+
+    def _is_due(self, window: Window, now: datetime) -> bool:
+        return windows.is_due(window, now, 2 * self._house.settings.power.windows_timeout_sec)
 
     async def _with_last_words(self, window: Window) -> Window:
         hopeless = [name for name in window.services if name in self._lives and self._lives[name].is_hopeless]

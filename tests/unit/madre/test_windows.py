@@ -89,6 +89,8 @@ def test_it_opens_once_all_are_ready_and_closes_in_two_steps() -> None:
     opened = windows.opened(window(), after(1))
     assert (opened.state, opened.opened_at, opened.holds) == ("open", after(1), True)
     assert windows.opened(opened, after(2)) == opened
+    assert opened.deadline == after(601)  # a slow start takes nothing of its time
+    assert windows.opened(window(), after(90_000)).deadline == window().max_deadline
     closing = windows.closing(opened, "closed by ana")
     assert (closing.state, closing.holds, closing.is_over) == ("closing", False, False)
     assert windows.closing(closing, "closed by bo") == closing
@@ -99,6 +101,9 @@ def test_it_opens_once_all_are_ready_and_closes_in_two_steps() -> None:
 def test_the_deadline_is_when_it_says() -> None:
     assert not windows.is_due(window(), after(599.999))
     assert windows.is_due(window(), after(600))
+    assert not windows.is_due(window(), after(659), opening_sec=60)
+    assert windows.is_due(window(), after(660), opening_sec=60)
+    assert windows.is_due(windows.opened(window(), after(0)), after(600), opening_sec=60)
     assert windows.remaining_sec(window(), after(599)) == 1
     assert windows.remaining_sec(window(), after(700)) == 0
     assert windows.at_deadline(window(), frozenset(), after(600)).state == "expired"
