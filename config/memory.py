@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.settings import Settings
+
 _MIB = 2**20
 _BUDGET_SHARE = 0.6
 _PROC = Path("/proc")
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
+def machine_mb() -> int:
+    """MiB of the machine, whatever this process may have of it."""
+    lines = (_PROC / "meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemTotal:")) // 1024
+
+
 def available_mb() -> int:
-    """MiB this process may count on: the smaller of the host's memory and its control group's limit."""
-    host_kb = next(
-        int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:")
-    )
-    limits = [host_kb * 1024, *(_limit(Path(path)) for path in _CGROUP_LIMITS)]
-    return min(limit for limit in limits if limit) // _MIB
+    """MiB this process may count on: the smaller of the machine's memory and its control group's limit."""
+    limits = [limit for path in _CGROUP_LIMITS if (limit := _limit(Path(path)))]
+    return min(machine_mb(), *(limit // _MIB for limit in limits)) if limits else machine_mb()
 
 
-def model_budget_mb(setting: int | None) -> int:
-    """MiB that all models together may take: the setting VX11_MODEL_MEMORY_MB, else 60 % of what there is."""
-    return setting or int(available_mb() * _BUDGET_SHARE)
+def fleet_mb(settings: Settings) -> int:
+    """MiB all services together may count on. The limit of one container says nothing of the others, so with containers
+    it is the machine's memory."""
+    return machine_mb() if settings.service_hosts == "names" else available_mb()
+
+
+def model_budget_mb(settings: Settings) -> int:
+    """MiB that all models together may take: VX11_MODEL_MEMORY_MB, else 60 % of what the service that holds them may
+    have. Every service comes to the same figure, whatever it may have itself."""
+    room = min(fleet_mb(settings), settings.switch.memory_mb or fleet_mb(settings))
+    return settings.model_memory_mb or int(room * _BUDGET_SHARE)
 
 
 def pss_mb(pid: int, proc: Path = _PROC) -> float | None:

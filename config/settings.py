@@ -41,13 +41,13 @@ class PowerSettings(BaseSettings):
 
     model_config = _group("VX11_POWER_")
 
-    driver: Literal["process", "compose", "noop"] = Field(
+    driver: Literal["process", "compose", "swarm", "noop"] = Field(
         default="process", description="What starts and stops services."
     )
     project: str = Field(
         default="vx11",
         pattern=r"^[a-z0-9][a-z0-9_-]*$",
-        description="Name of the Compose project whose containers are the services.",
+        description="Name of the Compose project, or of the Swarm stack, whose containers are the services.",
     )
     compose_file: Path = Field(
         default=Path("docker-compose.yml"), description="The file that declares the services' containers."
@@ -133,6 +133,11 @@ class SwitchSettings(BaseSettings):
     )
     cores: int | None = Field(
         default=None, ge=1, description="Models that may compute at once; unset: one a core of this machine."
+    )
+    memory_mb: int | None = Field(
+        default=None,
+        ge=256,
+        description="What the container of switch may take, models included, MiB; unset: all of the machine.",
     )
     turn_sec: Seconds = Field(
         default=2, description="How long a model keeps a core before it takes no newcomers while other models wait."
@@ -250,6 +255,10 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, description="SQLAlchemy URL; unset: SQLite at data/runtime/vx11.db.")
     data_path: Path = Field(default=Path("data"), description="Where everything that must survive is kept.")
     models_path: Path = Field(default=Path("models"), description="Where model files are kept.")
+    secrets_path: Path | None = Field(
+        default=None,
+        description="Where `admin.token` and `service.key` are, the same for every service; unset: data/runtime.",
+    )
     model_memory_mb: int | None = Field(
         default=None, ge=64, description="Memory for models, MiB; unset: 60 % of what the host or container has."
     )

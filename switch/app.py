@@ -91,7 +91,7 @@ def _flows(house: House, pool: Pool, local: Local, registry: Registry, sensors: 
 def _limits(house: House) -> Limits:
     settings = house.settings
     return Limits(
-        budget_mb=model_budget_mb(settings.model_memory_mb),
+        budget_mb=model_budget_mb(settings),
         ttl_sec=settings.switch.model_ttl_sec,
         cooldown_sec=settings.switch.cooldown_sec,
         max_waiting=settings.switch.max_waiting + settings.switch.parallel,  # admission has bounded them before

@@ -43,7 +43,7 @@ class Desk:
         """What a model has to fit into."""
         settings = self.house.settings
         return Machine(
-            budget_mb=model_budget_mb(settings.model_memory_mb),
+            budget_mb=model_budget_mb(settings),
             context_tokens=settings.switch.context_tokens,
             parallel=settings.switch.parallel,
             prefix_ram_mb=settings.switch.prefix_ram_mb,

@@ -101,7 +101,7 @@ class Gauges:
 
 def limits_mb(settings: Settings) -> dict[str, float]:
     """What each service may take, MiB; the one that holds models: what is reserved for it and for them."""
-    models = model_budget_mb(settings.model_memory_mb)
+    models = model_budget_mb(settings)
     return {name: service.limit_mb or service.memory_mb + models for name, service in FLEET.items()}
 
 

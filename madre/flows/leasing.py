@@ -11,7 +11,7 @@ from config.app import House
 from config.auth import Caller
 from config.contracts.power import Policy
 from config.db_schema import new_id
-from config.memory import available_mb
+from config.memory import fleet_mb
 from config.services import FLEET, present_services
 from madre import store, windows
 from madre.admission import admit
@@ -28,7 +28,7 @@ class Leasing:
     def __init__(self, house: House) -> None:
         self._house = house
         self._present = tuple(service.name for service in present_services())
-        self._budget_mb = house.settings.power.memory_mb or available_mb() // 4
+        self._budget_mb = house.settings.power.memory_mb or fleet_mb(house.settings) // 4
 
     def policy(self, session: Session) -> Policy:
         """The policy in force; the first one of a new database is a setting."""

@@ -52,4 +52,4 @@ def file_of(row: LocalModelV2, folder: Path) -> Finding:
 
 def budget(settings: Settings) -> Finding:
     """What models may take together."""
-    return ok("model memory", f"{model_budget_mb(settings.model_memory_mb)} MiB for all models together")
+    return ok("model memory", f"{model_budget_mb(settings)} MiB for all models together")
