@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,12 @@ Turn = Callable[[VX11Error | None], None]
 @dataclass(slots=True)
 class _Slot:
     """What belongs to one model outside the lifecycle's own state: `file` is what its next worker loads, `loaded` and
-    `seen` what the present one did."""
+    `seen` what the present one did, `proved` which file an earlier one did, with what its canary proved."""
 
     file: ModelFile
     loaded: ModelFile | None = None
     seen: Seen | None = None
+    proved: tuple[Seen | None, str] = (None, "")
     worker: Worker | None = None
     watch: Watch | None = None
     looked_at: float = 0.0
@@ -263,6 +264,8 @@ class Pool:
         spec = self._spec(slot, slot.file)
         try:
             slot.seen = await asyncio.to_thread(look_at, Path(spec.model_path))
+            seen, reuse = slot.proved
+            spec = replace(spec, proved=reuse if slot.seen and seen == slot.seen else "")
             slot.worker = worker = await self._started(slot, spec)
         except ModelFailed as error:
             await self._did_not_load(name, error.detail)
@@ -274,6 +277,7 @@ class Pool:
         finally:
             slot.progress = slot.loading = None
         slot.extra_bufts = worker.spec.use_extra_bufts
+        slot.proved = (slot.seen, worker.proved)
         slot.watch, slot.looked_at = Watch(worker, self._house.settings.switch.stall_sec), self._now()
         measured = await worker.memory_mb()
         self._carry_out(self._lifecycle.loaded(name, self._now(), round(measured) if measured else None))
@@ -307,6 +311,7 @@ class Pool:
                 if look_at(Path(worker.spec.model_path)) != slot.seen:
                     reason += f"; {_CHANGED}"
                 slot.worker = slot.loaded = None
+                slot.proved = (None, "")
                 _log.error("the worker of model %s died: %s", name, reason)
                 self._carry_out(self._lifecycle.died(name, reason, self._now(), rests=worker.hung))
                 told: dict[str, object] = {"model": name, "reason": reason}

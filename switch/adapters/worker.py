@@ -49,12 +49,19 @@ class Patience:
 
 
 class Worker:
-    """One running worker. Made by `start`; `gone` is done when its process has ended. `spec` is how it runs."""
+    """One running worker. Made by `start`; `gone` is done when its process has ended. `spec` is how it runs, `proved`
+    what its canary found out (`WorkerSpec.proved`)."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, session: ByteClient, spec: WorkerSpec, grace_sec: float
+        self,
+        process: asyncio.subprocess.Process,
+        session: ByteClient,
+        spec: WorkerSpec,
+        grace_sec: float,
+        proved: str = "",
     ) -> None:
         self.spec = spec
+        self.proved = proved
         self.gone = asyncio.ensure_future(process.wait())
         self._process = process
         self._session = session
@@ -100,14 +107,14 @@ class Worker:
         process = await _spawned(program.command)
         try:
             async with asyncio.timeout(patience.load_sec):
-                await _until_ready(process, spec, patience.stall_sec, on_progress)
+                proved = await _until_ready(process, spec, patience.stall_sec, on_progress)
         except TimeoutError:
             await _end(process, program.grace_sec)
             raise ModelFailed(f"not loaded within {patience.load_sec:g} s") from None
         except BaseException:
             await _end(process, program.grace_sec)
             raise
-        return cls(process, clients.streams(unix_socket=spec.socket_path), spec, program.grace_sec)
+        return cls(process, clients.streams(unix_socket=spec.socket_path), spec, program.grace_sec, proved)
 
     @property
     def pid(self) -> int:
@@ -196,7 +203,8 @@ async def _spawned(command: tuple[str, ...]) -> asyncio.subprocess.Process:
 
 async def _until_ready(
     process: asyncio.subprocess.Process, spec: WorkerSpec, stall_sec: float, on_progress: Callable[[float], None]
-) -> None:
+) -> str:
+    """Give it its spec and hear it load; what its canary has proved."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(ConnectionError):  # it died at once; what it said is still to be read
@@ -206,8 +214,10 @@ async def _until_ready(
         match _said(line):
             case {"event": "loading", "progress": int() | float() as share}:
                 on_progress(share)
+            case {"event": "ready", "prefix_reuse": str() as proved}:
+                return proved
             case {"event": "ready"}:
-                return
+                return ""
             case {"event": "failed", "detail": str() as detail}:
                 raise ModelFailed(detail)
             case _:  # some library took stdout for its log

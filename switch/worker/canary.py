@@ -3,8 +3,8 @@
 A native build can die at its first decode (SIGSEGV in AMX code that the compiler broke, SIGILL on an older
 processor), or compute nonsense. Better here, before anybody's request; the parent sees the exit.
 
-Then two turns: what follows from a beginning that is shared, cut or restored must be what followed from reading it.
-Where it is not, as in recurrent models, that is no failure; it is just not done with this model.
+The first time two turns follow: what comes after a beginning that is shared, cut or restored must be what came after
+reading it. Where it is not, as in recurrent models, that is no failure; it is just not done with this model.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Canary:
         self._threads = threads
         self._prompt = model.tokenize(PROMPT)
 
-    def sing(self, *, share: bool = False, restore: bool = False) -> Report:
-        """Decode a few tokens and forget them; raises CanaryError, LibraryError."""
+    def sing(self, *, share: bool = False, restore: bool = False, length: int = LENGTH) -> Report:
+        """Decode `length` tokens and forget them; raises CanaryError, LibraryError."""
         started = time.monotonic()
         if not self._prompt:
             raise CanaryError("the vocabulary turns a plain sentence into no tokens")
         sampler = self._context.sampler(Sampling(temperature=0))
         try:
-            drawn = self._turn(sampler, 0, self._prompt, 0, LENGTH)
+            drawn = self._turn(sampler, 0, self._prompt, 0, length)
             shares = share and self._shares(sampler, drawn)
             restores = restore and self._restores(sampler, drawn)
             self._forget(0)

@@ -138,6 +138,10 @@ def _canary(spec: WorkerSpec, model: Model, context: Context) -> canary.Report:
     try:
         # With one thread: the machine may be busy, and nobody watches yet (`watch`).
         singer = canary.Canary(model, context, threads=1)
+        if spec.proved:
+            report = singer.sing(length=1)
+            shares, restores = spec.proved == "shared", spec.proved in ("shared", "whole")
+            return dataclasses.replace(report, shares=shares, restores=restores)
         return singer.sing(share=spec.n_kept > 0, restore=spec.prefix_ram_mb > 0)
     except (canary.CanaryError, LibraryError) as error:
         raise NoServiceError("canary_failed", f"The model loads, but does not compute: {error}.") from error

@@ -40,7 +40,9 @@ class WorkerSpec:
     at most `kept_tokens` tokens beside running ones; a beginning of fewer than `min_reuse` tokens is not worth it. What
     leaves KV memory is kept in `prefix_ram_mb` MiB (0: nothing is remembered at all) and, after `save_after_ms` of
     idleness, in files below `prefix_folder`, `prefix_disk_mb` MiB for all models (0: none); they are found again by
-    `model_sha256`. At most `n_threads` decode one token of one sequence, at most `n_threads_batch` everything larger.
+    `model_sha256`. `proved` is what an earlier worker of this very file said of `prefix_reuse` (empty: there was none),
+    so that only the first decode has to be proved again. At most `n_threads` decode one token of one sequence, at most
+    `n_threads_batch` everything larger.
     """
 
     model_path: str
@@ -65,6 +67,7 @@ class WorkerSpec:
     prefix_folder: str = ""
     save_after_ms: int = 5000
     model_sha256: str = ""
+    proved: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what could never run."""

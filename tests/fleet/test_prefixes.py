@@ -87,6 +87,16 @@ async def test_second_turns_are_not_read_again_in_this_life_and_the_next(
         assert (await client.health())["prefixes"]["restored_from_disk"] == 1
 
 
+async def test_what_was_proved_once_holds_in_the_next_life(spec: WorkerSpec, workers: list[WorkerProcess]) -> None:
+    whole = start(spec, workers)
+    assert await asyncio.to_thread(workers[-1].let_go) == 0
+    for proved in ("shared", "whole", "off"):
+        ready = start(replace(spec, proved=proved), workers)
+        assert ready["prefix_reuse"] == proved
+        assert ready["canary"]["tokens"] == whole["canary"]["tokens"][:1]
+        assert await asyncio.to_thread(workers[-1].let_go) == 0
+
+
 async def test_what_is_reused_is_answered_as_what_is_read(spec: WorkerSpec, workers: list[WorkerProcess]) -> None:
     """With one plain continuation each, so that a mix-up shows and rounding does not (see test_worker)."""
     prompts = [f"{COUNTED}, 50, 51,", f"{COUNTED},", f"{COUNTED}, 50, 51, 52, 53,"]

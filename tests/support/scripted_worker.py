@@ -210,7 +210,7 @@ def main() -> None:
     while load in ("never", "mute") or not script.may_go_on("until"):
         time.sleep(LOOK_EVERY_SEC)
     with Server(script) as server:
-        _tell(event="ready")
+        _tell(event="ready", prefix_reuse="shared")
         server.serve_forever()
 
 

@@ -47,6 +47,18 @@ async def test_a_worker_is_told_what_to_load_and_how(room: Room) -> None:
     assert len(spec["socket_path"]) < 100
 
 
+async def test_what_a_file_has_proved_is_not_proved_again_until_it_changes(room: Room) -> None:
+    file = room.house.settings.models_path / "a.gguf"
+    file.parent.mkdir(exist_ok=True)
+    for contents in (b"one", b"one", b"another"):
+        if not file.exists() or file.read_bytes() != contents:
+            file.write_bytes(contents)
+        await room.complete("a")
+        await room.client.post("/switch/models/a/unload")
+        await room.at_stage("a", "asleep")
+    assert [start["spec"]["proved"] for start in room.log("a", "start")] == ["", "shared", ""]
+
+
 async def test_a_crash_while_loading_is_tried_once_more_without_the_cpu_s_extra_buffers(room: Room) -> None:
     room.plan("a", {"load": "crash"}, {})
     assert (await room.complete("a")).status_code == 200
