@@ -78,13 +78,11 @@ def judged(method: str, path: str, query: Mapping[str, str], body: Any, project:
 def narrowed(filters: str, project: str) -> str:
     """The `filters` of a list with the project's label added, so that only what is the project's is seen."""
     try:
-        asked = json.loads(filters) if filters else {}
-        labels = asked.get("label", [])
-        label = f"{PROJECT_LABEL}={project}"
-        asked["label"] = {**labels, label: True} if isinstance(labels, dict) else [*labels, label]
+        asked = {name: dict.fromkeys(values, True) for name, values in json.loads(filters or "{}").items()}
     except (ValueError, TypeError, AttributeError):
         raise Forbidden("The filters cannot be read.") from None
-    return json.dumps(asked)
+    asked.setdefault("label", {})[f"{PROJECT_LABEL}={project}"] = True
+    return json.dumps(asked)  # all in the one form: the engine does not read lists beside maps
 
 
 def _container(body: Any, project: str) -> Iterator[Thing]:

@@ -135,6 +135,8 @@ class Reconciler:
         acts = reconcile.acts(reasons, self._lives, busy, self._house.clock.now(), core_mode=core_mode)
         await self._do_all(self._restarts())
         await self._do_all(acts)
+        if any(self._lives[act.service].is_hopeless for act in acts):  # who waits for its windows is told in this tick
+            held = await self._move_windows(held, reasons, busy)
         self.left_alone = frozenset(act.service for act in acts if act.kind == "leave")
         await self._record.flush(self._lives)
         async with self._ticked:

@@ -43,7 +43,7 @@ async def test_windows_hold_extend_overlap_and_end(tmp_path: Path) -> None:
 
 
 async def test_a_request_wakes_a_container_and_it_sleeps_again(tmp_path: Path) -> None:
-    settings = {"VX11_POWER_WAKE_TTL_SEC": "1"}
+    settings = {"VX11_POWER_WAKE_TTL_SEC": "3"}
     async with fleet_on_containers(tmp_path, settings=settings) as (fleet, containers):
         answers = await asyncio.gather(*(fleet.get("/hermes/models") for _ in range(8)))
         assert {answer.json()["module"] for answer in answers} == {"hermes"}

@@ -14,6 +14,7 @@ import httpx
 from config.app import House
 from config.auth import Caller
 from config.clock import Clock
+from config.errors import StartFailed, Unavailable
 from config.metrics import Metrics
 from config.services import CORE, FLEET
 from config.settings import PowerSettings
@@ -31,6 +32,7 @@ class Script:
 
     becomes_ready: bool = True
     dies_at_once: bool = False
+    cannot_begin: str = ""
     work: int | None = 0
     last_words: str = ""
     counts: Metrics | None = None
@@ -48,6 +50,7 @@ class ScriptedDriver:
     running: dict[str, Observed] = field(default_factory=dict)
     changed: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     lives: int = 0
+    silent: bool = False
     gone: set[str] = field(default_factory=set)  # of the core: what somebody stopped by hand
     taken: dict[str, Usage] = field(default_factory=dict)
 
@@ -66,9 +69,11 @@ class ScriptedDriver:
         self.changed.put_nowait(service)
 
     async def start(self, service: str) -> None:
-        """Note the order; the service runs unless its script says that it dies at once."""
+        """Note the order; the service runs unless its script says that it dies at once or cannot even begin."""
         self.told.append(("start", service))
         self.gone.discard(service)
+        if refusal := self.script(service).cannot_begin:
+            raise StartFailed(refusal)
         if not self.script(service).dies_at_once:
             self.begin(service)
 
@@ -78,7 +83,9 @@ class ScriptedDriver:
         self.running.pop(service, None)
 
     async def observe(self) -> Mapping[str, Observed]:
-        """What seems to run, ready as scripted."""
+        """What seems to run, ready as scripted; Unavailable while what runs it is silent."""
+        if self.silent:
+            raise Unavailable("The engine does not answer.")
         core = {service: Observed("core", self.clock.now(), ready=True) for service in CORE if service not in self.gone}
         found = {name: replace(seen, ready=self.script(name).becomes_ready) for name, seen in self.running.items()}
         return core | found
