@@ -69,12 +69,13 @@ def append(
 def verify(session: Session) -> ChainReport:
     """Recompute the whole chain; retention may have cut its head, so the first row's link is taken as given."""
     rows, expected = 0, None
-    for row in session.scalars(select(AuditLog).order_by(AuditLog.id).execution_options(yield_per=500)):
-        rows += 1
-        follows = expected is None or row.previous_hash == expected
-        if not follows or row.hash != _link(row):
-            return ChainReport(rows, row.id)
-        expected = row.hash
+    with session.scalars(select(AuditLog).order_by(AuditLog.id).execution_options(yield_per=500)) as chain:
+        for row in chain:
+            rows += 1
+            follows = expected is None or row.previous_hash == expected
+            if not follows or row.hash != _link(row):
+                return ChainReport(rows, row.id)
+            expected = row.hash
     return ChainReport(rows, None)
 
 

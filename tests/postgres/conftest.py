@@ -23,25 +23,26 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def url(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
-    """A new database with all tables."""
+def server(cluster: Cluster) -> Iterator[Server]:
+    """Databases on the server; it runs again afterwards, however a test leaves it."""
     server = Server(cluster.url)
-    yield server.url_in(tmp_path, empty=False)
+    yield server
+    if not cluster.is_running:
+        cluster.start()
     server.close()
 
 
 @pytest.fixture
-def empty(cluster: Cluster, tmp_path: Path) -> Iterator[Database]:
-    """A new database without tables."""
-    server = Server(cluster.url)
-    database = Database(server.url_in(tmp_path / "empty", empty=True))
+def database(server: Server, tmp_path: Path) -> Iterator[Database]:
+    """A new database with all tables."""
+    database = Database(server.url_in(tmp_path, empty=False))
     yield database
     database.close()
-    server.close()
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
+def empty(server: Server, tmp_path: Path) -> Iterator[Database]:
+    """A new database without tables."""
+    database = Database(server.url_in(tmp_path / "empty", empty=True))
     yield database
     database.close()

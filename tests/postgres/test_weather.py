@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -24,14 +23,6 @@ from tests.support.postgres import Cluster
 from tests.support.small_disk import small_disk
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _running(cluster: Cluster) -> Iterator[None]:
-    """However a test leaves it, the server runs for the next one."""
-    yield
-    if not cluster.is_running:
-        cluster.start()
 
 
 def keep(database: Database, key: str, **value: object) -> None:
@@ -104,8 +95,8 @@ async def test_a_subscriber_outlives_the_server_and_misses_nothing(cluster: Clus
         await asyncio.to_thread(tell, "before")
         assert (await anext(events)).type == "before"
         upcoming = asyncio.ensure_future(anext(events))
-        await asyncio.to_thread(cluster.stop, signal.SIGQUIT)
-        await asyncio.to_thread(cluster.start)
+        cluster.stop(signal.SIGQUIT)
+        cluster.start()
         await asyncio.to_thread(tell, "after")
         assert (await upcoming).type == "after"
         await asyncio.to_thread(tell, "and on")
@@ -117,7 +108,7 @@ async def test_a_service_waits_for_a_database_that_starts_after_it(cluster: Clus
     migrate.upgrade(empty.url)
     cluster.stop()
     starting = asyncio.ensure_future(asyncio.to_thread(migrate.wait_for_head, empty))
-    await asyncio.to_thread(cluster.start)
+    cluster.start()
     async with asyncio.timeout(30):
         await starting
     assert migrate.current(empty) == migrate.head()

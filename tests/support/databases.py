@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import create_engine, make_url
 
@@ -24,7 +23,6 @@ class Server:
         self._url = make_url(url).set(drivername="postgresql")
         self._template = f"vx11_tables_{uuid.uuid4().hex[:8]}"
         self._made: set[str] = set()
-        self._connection: Any = None
 
     def url_in(self, folder: Path, *, empty: bool) -> str:
         """The URL of the folder's database, made now if it is not there: with all tables, or `empty`."""
@@ -42,8 +40,6 @@ class Server:
         """Leave the server as it was."""
         for name in list(self._made):
             self._drop(name)
-        if self._connection is not None:
-            self._connection.close()
 
     def _with_tables(self) -> str:
         if self._template not in self._made:
@@ -67,9 +63,8 @@ class Server:
     def _do(self, statement: str) -> None:
         import psycopg  # only where it is needed
 
-        if self._connection is None:
-            self._connection = psycopg.connect(self._url.render_as_string(hide_password=False), autocommit=True)
-        self._connection.execute(statement)
+        with psycopg.connect(self._url.render_as_string(hide_password=False), autocommit=True) as connection:
+            connection.execute(statement)
 
 
 class _Run:

@@ -74,7 +74,7 @@ class Cluster:
         return self._server is not None
 
     def start(self, **settings: str) -> None:
-        """Run it, and return once it answers."""
+        """Run it, and return once it answers. It ends with the thread that calls this."""
         chosen = {**_SETTINGS, "port": str(_PORT), "unix_socket_directories": str(self.folder), **settings}
         argv = [str(self._programs / "postgres"), "-D", str(self._data)]
         argv += [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
