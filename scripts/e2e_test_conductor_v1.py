@@ -23,16 +23,14 @@ from config.auth import admin_token
 from config.clock import SystemClock
 from config.services import FLEET
 from config.settings import Settings, load_settings
+from scripts.audit_folder import audit_folder
 from scripts.cli.door import Door, address_of
 from scripts.cli.failure import CommandFailed
 from scripts.conductor.conducting import Conductor
 from scripts.conductor.evidence import Evidence
 from scripts.conductor.machine import Machine
 from scripts.conductor.stage import Stage
-from scripts.surroundings import REPOSITORY
 from scripts.terminal import Terminal, terminal_on
-
-AUDIT = REPOSITORY / "docs" / "audit"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +41,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-cpu", type=float, default=70.0, metavar="PERCENT", help="wait while it is above; 70")
     parser.add_argument("--patience", type=float, default=600.0, metavar="SECONDS", help="wait at most; 600")
-    parser.add_argument("--out", type=Path, default=AUDIT, metavar="FOLDER", help="where the evidence goes; docs/audit")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the evidence goes; docs/audit")
 
 
 def conduct(options: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Play all phases; the exit status."""
     token = admin_token(settings)
-    evidence = Evidence(options.out, SystemClock().now())
+    evidence = Evidence(options.out or audit_folder(settings.data_path), SystemClock().now())
     with clients.door(options.url or address_of(settings), token) as client:
 
         @contextmanager

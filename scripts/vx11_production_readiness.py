@@ -4,7 +4,7 @@
 
 Every service that this build holds is asked, one that sleeps is woken for it and let sleep again. What was found is
 printed and written to `docs/audit/PRODUCTION_READINESS_CHECK.md`. Ends with 0 when nothing forbids production.
-Runs where the data is: beside the fleet, or inside madre's container.
+Runs where the data is: beside the fleet, or in one of its containers (`docker compose exec tentaculo_link python …`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from config import clients
 from config.auth import admin_token
 from config.clock import SystemClock
 from config.settings import Settings, load_settings
+from scripts.audit_folder import audit_folder
 from scripts.cli.door import Door, open_door
 from scripts.cli.failure import CommandFailed
 from scripts.doctor.finding import Finding, failure
@@ -30,13 +31,13 @@ from scripts.readiness import database, logs, models, report, secrecy, services
 from scripts.surroundings import REPOSITORY
 from scripts.terminal import Terminal, terminal_on
 
-REPORT = REPOSITORY / "docs" / "audit" / "PRODUCTION_READINESS_CHECK.md"
+REPORT = "PRODUCTION_READINESS_CHECK.md"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the command takes."""
     parser.add_argument("--no-wake", action="store_true", help="look only at the services that are up")
-    parser.add_argument("--report", type=Path, default=REPORT, metavar="FILE", help="where the report goes")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; docs/audit")
 
 
 def check(options: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
@@ -45,10 +46,11 @@ def check(options: argparse.Namespace, settings: Settings, terminal: Terminal) -
     for title, findings in sections.items():
         terminal.headline(title)
         print_findings(terminal, findings)
-    report.write(sections, now, options.report)
+    page = options.report or audit_folder(settings.data_path) / REPORT
+    report.write(sections, now, page)
     is_ready = report.is_ready(sections)
     verdict = terminal.good("ready for production") if is_ready else terminal.bad("NOT ready for production")
-    terminal.say(f"\n{verdict}; the report: {options.report}")
+    terminal.say(f"\n{verdict}; the report: {page}")
     return 0 if is_ready else 1
 
 
@@ -81,7 +83,12 @@ def main(given: Sequence[str] | None = None, terminal: Terminal | None = None) -
     """Check; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     arguments(parser)
-    return check(parser.parse_args(given), load_settings(), terminal or terminal_on(sys.stdout, colour=False))
+    terminal = terminal or terminal_on(sys.stdout, colour=False)
+    try:
+        return check(parser.parse_args(given), load_settings(), terminal)
+    except CommandFailed as failed:
+        terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
+        return 1
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config.services import CORE, FLEET
 from tests.support.chats import SMALL, chatting_fleet
+from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 from tests.support.tree import ROOT
 
@@ -42,6 +45,40 @@ async def test_five_phases_pass_and_leave_evidence_and_a_fleet_as_it_was(tmp_pat
         states = next(note for note in kept["phases"][4]["notes"] if note["what"] == "states")
         assert (states["switch"], states["hermes"], states["madre"]) == ("asleep", "asleep", "ready")
         assert (await fleet.power("state"))["policy"] == "full", "as it was before"
+
+
+@pytest.mark.timeout(240)
+async def test_the_status_and_prometheus_tell_what_a_chat_took(tmp_path: Path) -> None:
+    async with chatting_fleet(tmp_path, SMALL, VX11_POWER_FIGURES_SEC="0.2") as door:
+        await door.said("Hello!")
+
+        async def figures() -> dict[str, Any]:
+            services = (await door.call("GET", "/vx11/status")).json()["services"]
+            return {one["name"]: one["figures"] for one in services}
+
+        def is_known(found: dict[str, Any]) -> bool:
+            return all(found[name]["traffic"] and found[name]["usage"] for name in (*CORE, "switch", "hermes"))
+
+        known = await eventually(figures, is_known, within_sec=20)
+        assert known["shub"] == {"usage": None, "traffic": None}
+        switch = known["switch"]["usage"]
+        assert switch["memory_mb"] > FLEET["switch"].memory_mb, "its worker holds the model"
+        assert switch["cpu_sec"] > known["hermes"]["usage"]["cpu_sec"]
+        assert switch["memory_limit_mb"] > known["hermes"]["usage"]["memory_limit_mb"]
+        before = known["switch"]["traffic"]["requests"]
+        await door.said("Hello again!")
+        told = await eventually(figures, lambda found: found["switch"]["traffic"]["requests"] > before, within_sec=20)
+        assert told["switch"]["traffic"]["p99_ms"] > 0
+        exposition = (await door.fleet.get("/metrics", port=8001)).text
+        for series in (
+            "cpu_seconds_total",
+            "memory_bytes",
+            "read_bytes_total",
+            "written_bytes_total",
+            "restarts_total",
+        ):
+            assert f'vx11_service_{series}{{service="switch"}}' in exposition
+        assert 'vx11_service_answer_seconds_bucket{le="+Inf",service="switch"}' in exposition
 
 
 @pytest.mark.timeout(240)

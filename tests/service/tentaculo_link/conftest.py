@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from config.app import House, build_house
-from config.contracts.power import PowerState, ServicePower, Wake, WakeAnswer
+from config.contracts.power import PowerState, ServiceFigures, ServicePower, ServiceTraffic, Wake, WakeAnswer
 from config.db_schema import Base
 from tentaculo_link.app import create
 from tests.support import databases
@@ -49,7 +49,9 @@ def _madre(world: World) -> FastAPI:
 
     @app.get("/madre/power/state")
     async def state() -> PowerState:
-        services = [ServicePower(name="switch", state="ready", since=None, restarts=2, memory_mb=61.5)]
+        traffic = ServiceTraffic(over_sec=60, requests=9, errors=1, p50_ms=2.5, p99_ms=80)
+        figures = ServiceFigures(traffic=traffic)
+        services = [ServicePower(name="switch", state="ready", since=None, restarts=2, memory_mb=61.5, figures=figures)]
         return PowerState(
             policy="solo_madre",
             windows=[],

@@ -14,6 +14,15 @@ async def test_status_shows_every_service_as_it_is(world: World) -> None:
     by_name = {service["name"]: service for service in status["services"]}
     assert (status["policy"], status["degraded"]) == ("solo_madre", False)
     assert (by_name["switch"]["state"], by_name["switch"]["memory_mb"]) == ("ready", 61.5)
+    assert by_name["switch"]["figures"]["usage"] is None
+    assert by_name["switch"]["figures"]["traffic"] == {
+        "over_sec": 60,
+        "requests": 9,
+        "errors": 1,
+        "p50_ms": 2.5,
+        "p99_ms": 80,
+    }
+    assert by_name["shub"]["figures"] == {"usage": None, "traffic": None}
     assert status["queue"] == {"in_use": 1, "waiting": 2, "by_model": {"m": 2}}
     assert len(by_name) == 10
     assert by_name["shub"]["state"] == "absent"
