@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from scripts.cli import starters
+from scripts.cli import images, starters
 from scripts.cli.context import Context
 from scripts.cli.failure import CommandFailed
 from scripts.terminal import Terminal
@@ -116,6 +116,8 @@ def read_counts(ring: str, code: int, junit: Path) -> RingResult:
 
 def _run_ring(ring: str, extra: Sequence[str], context: Context) -> RingResult:
     context.terminal.headline(f"Ring: {ring}")
+    if ring == "compose":
+        images.ensure(context)
     junit = context.world.repository / "build" / f"tests-{ring}.xml"
     junit.parent.mkdir(exist_ok=True)
     junit.unlink(missing_ok=True)
