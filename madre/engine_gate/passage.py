@@ -13,7 +13,7 @@ from aiohttp import ClientError, web
 from config.clients import ByteClient
 from config.errors import Forbidden, VX11Error
 from madre.adapters.engine import Engine
-from madre.engine_gate.rules import PROJECT_LABEL, Thing, judged
+from madre.engine_gate.rules import CREATES, PROJECT_LABEL, Thing, judged
 
 _VERSION: Final = re.compile(r"(/v1\.(?:4[1-9]|[5-9][0-9]))?(/.*)")  # older ones take other words for the same things
 _LARGEST_BODY: Final = 1 << 20
@@ -41,13 +41,13 @@ class Passage:
         except VX11Error as error:
             if isinstance(error, Forbidden):
                 _log.warning("refused: %s", error.detail)
-            return web.json_response({"message": error.detail}, status=error.status)
+            return _said(error.detail, error.status)
         except (ClientError, OSError):
-            return web.json_response({"message": "The engine does not answer."}, status=503)
+            return _said("The engine does not answer.", 503)
 
     async def _passed(self, request: web.Request) -> web.StreamResponse:
         version, path = _parts(request.rel_url.raw_path)
-        body = await _body(request)
+        body = await _read(request) if path in CREATES else None  # other bodies do not pass
         allowed = judged(request.method, path, dict(request.query), body, self._project)
         for thing in allowed.things:
             await self._must_be_ours(thing)
@@ -71,6 +71,11 @@ class Passage:
         await self._engine.close()
 
 
+def _said(message: str, status: int) -> web.Response:
+    """An answer as the engine words them; its clients know this one content type, without a charset."""
+    return web.Response(body=json.dumps({"message": message}), status=status, content_type="application/json")
+
+
 def _parts(raw_path: str) -> tuple[str, str]:
     """The API's version and the path after it."""
     parted = _VERSION.fullmatch(raw_path)
@@ -79,14 +84,10 @@ def _parts(raw_path: str) -> tuple[str, str]:
     return parted[1] or "", parted[2]
 
 
-async def _body(request: web.Request) -> Any:
-    """What is to be created; nothing for all other requests, whose bodies do not pass.
-
-    It is parsed here and written anew for the engine, so that both read the same: of a name that comes twice,
-    or in another case, the engine would take what the gate has not seen.
+async def _read(request: web.Request) -> Any:
+    """What is to be created. It is written anew for the engine, so that both read the same: of a name that comes
+    twice, or in another case, the engine would take what the gate has not seen.
     """
-    if request.method != "POST" or not request.path.endswith("/create"):
-        return None
     try:
         return json.loads(await request.read())
     except ValueError:

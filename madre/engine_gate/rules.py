@@ -70,8 +70,8 @@ def judged(method: str, path: str, query: Mapping[str, str], body: Any, project:
         if touched := (_LOOKS if method == "GET" else _ACTS).fullmatch(path):
             kind, name = (group for group in touched.groups() if group)
             return Pass(query, (Thing(kind, name),))
-        if method == "POST" and path in _CREATES:
-            return Pass(query, tuple(_CREATES[path](body, project)))
+        if method == "POST" and path in CREATES:
+            return Pass(query, tuple(CREATES[path](body, project)))
     raise Forbidden(f"{method} {path} does not pass this gate.")
 
 
@@ -118,7 +118,7 @@ def _volume(body: Any, project: str) -> Iterator[Thing]:
     return iter(())
 
 
-_CREATES: Final = {"/containers/create": _container, "/networks/create": _network, "/volumes/create": _volume}
+CREATES: Final = {"/containers/create": _container, "/networks/create": _network, "/volumes/create": _volume}
 
 
 def _volumes(host: dict[str, Any]) -> Iterator[Thing]:
