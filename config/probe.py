@@ -17,9 +17,9 @@ _FIRST_PROCESS = Path("/proc/1/cmdline")
 _ASK = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-def main() -> int:
-    """0 where the container's service is ready; else 1, and the reason is printed for `docker inspect`."""
-    service = service_of(_FIRST_PROCESS.read_bytes())
+def main(command: bytes) -> int:
+    """0 where the service that `command` started here is ready; else 1. The answer is printed for `docker inspect`."""
+    service = service_of(command)
     try:
         answer = ready_answer(service_named(service).port)
     except OSError as error:
@@ -41,4 +41,4 @@ def ready_answer(port: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_FIRST_PROCESS.read_bytes()))
