@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.metrics import Family, Metrics, Spread, SpreadFamily
+from config.metrics import Family, Labels, Metrics, Spread, SpreadFamily
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -32,7 +32,7 @@ def test_a_request_counts_once_by_its_class() -> None:
 
 
 def test_a_room_adds_its_own_and_is_asked_at_each_scrape() -> None:
-    metrics, taken = Metrics("madre"), {("switch",): 1.5}
+    metrics, taken = Metrics("madre"), dict[Labels, float]({("switch",): 1.5})
     metrics.add(lambda: [Family("counter", "vx11_x_seconds", "Seconds of x.", ("service",), taken)])
     spread = Spread((0.5, float("inf")), (2, 3), 4.0)
     metrics.add(lambda: [SpreadFamily("vx11_y_seconds", "How long y took.", ("service",), {("hermes",): spread})])
