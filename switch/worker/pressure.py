@@ -6,7 +6,7 @@ threads are ten to forty times slower than one (research notes, section 0). Two 
 
 * **fewer**: our threads were ready to run, and waited for a core, longer than the chain around a worker makes them.
   As many as they waited for are given up. The sum of what exceeds the usual decides (CUSUM; Page 1954), so that a
-  neighbour who takes a core is noticed at the first look, and a short burst of our own chain is none;
+  neighbour who takes a core is noticed within three looks, and a burst of our own chain is none;
 * **more**: while fewer threads run than may, cores that stood idle for a while are taken back. A thread that must be
   given up again soon after makes the next try wait twice as long, up to `_MOST_PATIENCE_SEC`.
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 _TAKEN_CORES = 0.3  # what others may take of all threads together; the chain around a worker takes half of that
-_EXCESS_SEC = 0.025  # beyond it, summed; bursts of the chain's own reach 0.015
+_EXCESS_SEC = 0.06  # beyond it, summed; bursts of the chain and of the machine's own housekeeping reach 0.05
 _SPARE_CORES = 0.7
 _PATIENCE_SEC = 0.25
 _MOST_PATIENCE_SEC = 8.0
