@@ -94,7 +94,7 @@ def test_only_madre_has_the_socket_and_powers_to_become_who_may_use_it(service: 
     declared = DECLARED[service.name]
     is_madre = service.name == "madre"
     assert (SOCKET in str(declared["volumes"])) == is_madre
-    assert declared.get("cap_add", []) == (["SETUID", "SETGID"] if is_madre else [])
+    assert declared.get("cap_add", []) == (["SETUID", "SETGID", "KILL"] if is_madre else [])
     assert declared["cap_drop"] == ["ALL"]
     assert declared["security_opt"] == ["no-new-privileges:true"]
     assert declared["read_only"] is True
