@@ -19,7 +19,7 @@ from config.app import task
 from config.clients import Clients
 from config.errors import Conflict, NotFound, StartFailed, Unavailable, VX11Error
 from config.logs import redacted
-from config.services import FLEET
+from config.services import CORE, FLEET
 from config.settings import PowerSettings
 from madre.adapters.compose_command import ComposeCommand
 from madre.adapters.engine import Engine, filter_of, unframed
@@ -76,6 +76,9 @@ class ComposeDriver:
 
     async def start(self, service: str) -> None:
         """`docker compose up` for it and for all others that are asked for in the same moment."""
+        if service in CORE:
+            await self._bring_back(service)
+            return
         if service in self._ending:
             return
         must_be_startable(service, await self._compose.config())
@@ -124,6 +127,16 @@ class ComposeDriver:
         except (NotFound, Unavailable) as error:
             _log.warning("no last words of %s: %s", service, error.detail)
         return redacted("\n".join(said))
+
+    async def _bring_back(self, service: str) -> None:
+        """Start the container of a core service as it was made: madre makes none of these."""
+        containers = await self._containers(service, also_ended=True)
+        if not containers:
+            raise StartFailed(f"{service} has no container; `docker compose up -d` makes it.")
+        try:
+            await self._engine.post(f"/containers/{containers[-1].id}/start")
+        except (Conflict, NotFound) as error:
+            raise StartFailed(f"{service} was not started: {error.detail}") from error
 
     async def _start_all(self) -> Mapping[str, VX11Error]:
         """Bring up what joined; what came of it for those that failed."""

@@ -56,6 +56,21 @@ async def test_a_container_is_made_once_and_started_again(tmp_path: Path) -> Non
         assert len(made) == 1
 
 
+async def test_the_gateway_is_brought_back_as_it_was_made_and_never_made(tmp_path: Path) -> None:
+    async with containers_in(tmp_path) as containers, driver_on(containers, tmp_path) as driver:
+        before = (await driver.observe())["tentaculo_link"]
+        container = (await containers.ids())["tentaculo_link"]
+        await driver.start("tentaculo_link")
+        assert (await driver.observe())["tentaculo_link"] == before, "it ran already"
+        await containers.compose("stop", "-t", "0", "tentaculo_link")
+        await driver.start("tentaculo_link")
+        assert (await driver.observe())["tentaculo_link"].instance != before.instance
+        assert (await containers.ids())["tentaculo_link"] == container
+        await containers.compose("rm", "-f", "-s", "tentaculo_link")
+        with pytest.raises(StartFailed, match="has no container"):
+            await driver.start("tentaculo_link")
+
+
 async def test_somebody_elses_containers_and_single_runs_are_not_ours(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with (
