@@ -86,13 +86,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One unit of work: commits when the block ends, rolls back when it raises."""
-        with self._weather(), self._write_sessions.begin() as session:
+        with self._unit(self._writer), self._write_sessions.begin() as session:
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view; the database refuses any write made through it."""
-        with self._weather(), self._read_sessions() as session:
+        with self._unit(self._reader), self._read_sessions() as session:
             yield session
 
     async def writing(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -123,13 +123,14 @@ class Database:
             return self._backend.verdict(session)
 
     def close(self) -> None:
-        """Close every connection of this process."""
+        """Close every connection of this process; one that is in use, once its unit of work ends."""
         self._writer.dispose()
         self._reader.dispose()
 
     @contextmanager
-    def _weather(self) -> Iterator[None]:
-        """Say bad weather in the words of the error tree: a full disk, a database that is busy or gone."""
+    def _unit(self, engine: Engine) -> Iterator[None]:
+        """Around a unit of work: says bad weather in the words of the error tree, and lets go of what was closed."""
+        pool = engine.pool
         try:
             yield
         except DBAPIError as error:
@@ -139,6 +140,9 @@ class Database:
             raise meaning from error
         except PoolTimeout as error:
             raise Unavailable("The database is busy.", retry_after_sec=1) from error
+        finally:
+            if engine.pool is not pool:  # a thread outlived the `close` that its service ended with
+                pool.dispose()
 
 
 def _kind(url: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from config.db import Database
 from config.db_schema import EventRow, SystemState
@@ -92,6 +93,18 @@ def test_a_read_session_cannot_write(database: Database) -> None:
         session.add(state("smuggled"))
         with pytest.raises(DBAPIError, match=r"read-?only"):
             session.flush()
+    with database.read() as session:
+        assert keys(session) == []
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_a_unit_of_work_may_outlive_the_close_and_then_lets_go(database: Database, kind: str) -> None:
+    with getattr(database, kind)() as session:
+        pool = session.connection().engine.pool
+        database.close()
+        assert keys(session) == []
+    assert isinstance(pool, QueuePool)
+    assert (pool.checkedin(), pool.checkedout()) == (0, 0)
     with database.read() as session:
         assert keys(session) == []
 

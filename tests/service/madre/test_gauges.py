@@ -96,7 +96,8 @@ async def test_prometheus_hears_of_every_service_from_madre_alone(tmp_path: Path
             found['vx11_service_memory_limit_bytes{service="switch"}']
             > found['vx11_service_memory_limit_bytes{service="hermes"}']
         ), "models live in switch"
-        assert found['vx11_service_requests_total{service="madre",status="2xx"}'] >= 1, "she counts herself too"
+        own = 'vx11_service_requests_total{service="madre",status="2xx"}'
+        await eventually(lambda: told(madre), lambda found: found[own] >= 1)  # she counts herself too
 
 
 async def test_a_service_that_went_to_sleep_is_told_of_no_more(tmp_path: Path) -> None:
