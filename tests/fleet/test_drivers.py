@@ -105,6 +105,16 @@ async def test_the_core_is_seen_and_services_do_not_touch_each_other(maker: Make
 
 
 @DRIVERS
+async def test_starting_the_core_that_runs_changes_nothing(maker: Maker, tmp_path: Path) -> None:
+    async with maker(tmp_path) as driver:
+        before = await driver.observe()
+        for service in CORE:
+            await driver.start(service)
+        after = await driver.observe()
+        assert {name: after[name].instance for name in CORE} == {name: before[name].instance for name in CORE}
+
+
+@DRIVERS
 async def test_a_change_is_hinted_at(maker: Maker, tmp_path: Path) -> None:
     async with maker(tmp_path) as driver:
         await driver.start("switch")
