@@ -225,17 +225,21 @@ def admin_token(settings: Settings) -> str:
     """The admin token: the setting, or the 0600 file, made now if this is the first start."""
     if settings.token is not None:
         return settings.token.get_secret_value()
-    return _secret_file(settings.runtime_path / "admin.token", new_token)
+    return _secret_file(_secrets_folder(settings) / "admin.token", new_token)
 
 
 def _service_key(settings: Settings) -> str:
-    return _secret_file(settings.runtime_path / "service.key", lambda: secrets.token_hex(32))
+    return _secret_file(_secrets_folder(settings) / "service.key", lambda: secrets.token_hex(32))
+
+
+def _secrets_folder(settings: Settings) -> Path:
+    return settings.secrets_path or settings.runtime_path
 
 
 def _secret_file(path: Path, make: Callable[[], str]) -> str:
     """The secret in `path`, made there on first use; two processes at once agree on one."""
-    prepare_runtime_folder(path.parent)
     if not path.exists():
+        prepare_runtime_folder(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # pids are no names: each container has its own
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -8,6 +8,7 @@ from config.app import House, Running, create_app
 from madre.adapters.compose import compose_driver
 from madre.adapters.noop import NoopDriver
 from madre.adapters.process import ProcessDriver
+from madre.adapters.swarm import swarm_driver
 from madre.drivers import Driver
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
@@ -35,6 +36,10 @@ def _driver(house: House, run: list[Running]) -> Driver:
         compose = compose_driver(house.settings.power, house.clients)
         run.append(compose.running)
         return compose
+    if house.settings.power.driver == "swarm":
+        swarm = swarm_driver(house.settings.power, house.clients)
+        run.append(swarm.running)
+        return swarm
     if house.fork_link is None:
         raise SystemExit(
             "the process driver needs the fork server: start `python -m config fleet`, or set "

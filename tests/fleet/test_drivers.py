@@ -16,6 +16,7 @@ from tests.support.clock import ManualClock
 from tests.support.containers import containers_in, driver_on, gate_before, needs_engine
 from tests.support.eventually import eventually
 from tests.support.forkserver import waiting_fleet
+from tests.support.swarm import stack_in, swarm_driver_on
 
 Maker = Callable[[Path], AbstractAsyncContextManager[Driver]]
 
@@ -49,7 +50,13 @@ async def compose_behind_the_gate(folder: Path) -> AsyncIterator[Driver]:
         yield driver
 
 
-REAL_ENGINE = [pytest.param(maker, marks=needs_engine) for maker in (compose, compose_behind_the_gate)]
+@asynccontextmanager
+async def swarm(folder: Path) -> AsyncIterator[Driver]:
+    async with stack_in(folder) as stack, swarm_driver_on(stack, folder) as driver:
+        yield driver
+
+
+REAL_ENGINE = [pytest.param(maker, marks=needs_engine) for maker in (compose, compose_behind_the_gate, swarm)]
 DRIVERS = pytest.mark.parametrize("maker", [noop, process, *REAL_ENGINE])
 
 

@@ -31,7 +31,7 @@ IMAGE = "python:3.13-slim-trixie"
 SOCKET = "/var/run/docker.sock"
 ENGINE = f"unix://{SOCKET}"
 GRACE = "1s"
-_CODE = (Path(__file__).parent / "small_service.py").read_text()
+CODE = (Path(__file__).parent / "small_service.py").read_text()
 
 
 def listens(path: str) -> bool:
@@ -104,7 +104,7 @@ def _declared(service: Service, behaviour: str | None) -> dict[str, Any]:
     words = behaviour.split() if behaviour else []
     return {
         "image": IMAGE,
-        "command": ["python3", "-c", _CODE, service.name, str(service.port), *words],
+        "command": ["python3", "-c", CODE, service.name, str(service.port), *words],
         "init": True,
         "restart": "no",
         "stop_grace_period": GRACE,
