@@ -14,7 +14,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ TOKEN_PREFIX = "vx11_"
 TOKEN_HEADER = "x-vx11-token"
 _RAW_TOKEN_HEADER = TOKEN_HEADER.encode()
 _SERVICE_TOKEN_LIFE = timedelta(seconds=60)
-_SERVICE_TOKEN_REUSE_SEC = 30.0
+_REUSED_UNTIL = timedelta(seconds=30)  # what a token that is used again has left
 _KNOWN_FOR_SEC = 1.0  # how long a revoked token may still pass: the cost of not asking the database each time
 _KNOWN_MAX = 1024
 _JWT_OPTIONS: Options = {"require": ["exp", "iss", "sub"], "verify_exp": False}
@@ -126,7 +126,7 @@ class Authority:
         self._admin_hash = sha256_of(admin)
         self._key = _service_key(settings)
         self._known: dict[str, tuple[float, Caller]] = {}
-        self._signed: dict[Caller, tuple[float, str]] = {}
+        self._signed: dict[Caller, tuple[datetime, str]] = {}
 
     def known(self, token: str) -> Caller | None:
         """The caller behind `token` if that was settled a moment ago or needs no database; else None."""
@@ -149,20 +149,21 @@ class Authority:
 
     def sign(self, caller: Caller) -> str:
         """A token of seconds that tells a peer who this service is and for whom it acts."""
-        now = self._clock.monotonic()
+        now = self._clock.now()
         cached = self._signed.get(caller)
-        if cached and cached[0] > now:
+        if cached and _REUSED_UNTIL <= cached[0] - now <= _SERVICE_TOKEN_LIFE:  # also when somebody has set the clock
             return cached[1]
+        expires_at = now + _SERVICE_TOKEN_LIFE
         claims = {
             "iss": self._service,
             "sub": caller.user,
             "role": caller.role.value,
             "tid": caller.token_id,
-            "exp": self._clock.now() + _SERVICE_TOKEN_LIFE,
+            "exp": expires_at,
         }
         token = jwt.encode(claims, self._key, algorithm="HS256")
         _bound(self._signed)
-        self._signed[caller] = (now + _SERVICE_TOKEN_REUSE_SEC, token)
+        self._signed[caller] = (expires_at, token)
         return token
 
     def _service_caller(self, token: str) -> Caller:

@@ -13,9 +13,9 @@ class Watched:
         self._clients = clients
 
     async def is_ready(self, service: str) -> bool:
-        """Whether `service` says it can do its job."""
+        """Whether `service` says it can do its job; another one in its place cannot."""
         answer = await self._clients.peer(service).vital("/ready", answer=Readiness)
-        return answer is not None and answer.ready
+        return answer is not None and answer.ready and answer.module == service
 
     async def work_in_progress(self, service: str) -> int | None:
         """Pieces of work `service` is in the middle of; None when it does not say."""

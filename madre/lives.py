@@ -142,6 +142,16 @@ def given_up(life: Life, now: datetime) -> Life:
     return replace(life, state="stopping", since=now, failures=FAILURES_MAX, try_at=try_at)
 
 
+def shifted(life: Life, by: timedelta) -> Life:
+    """The life after somebody set the clock by so much: what it has gone through took as long as it did."""
+    return replace(
+        life,
+        since=life.since + by,
+        run_since=life.run_since and life.run_since + by,
+        try_at=life.try_at and life.try_at + by,
+    )
+
+
 def forgiven(life: Life) -> Life:
     """The life with its failures forgotten: somebody asks for it afresh."""
     if life.state == "failed":

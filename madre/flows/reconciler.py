@@ -29,6 +29,9 @@ from madre.lives import Life
 from madre.windows import Window
 
 _IN_FLUX_SEC = 0.025
+_IN_FLUX_MAX_SEC = 0.1
+_IN_FLUX_SHARE = 0.1
+_CLOCK_SET_SEC = 1.0  # what the wall clock may differ from measured time between two ticks before it was set
 _LOOK_AGAIN_SEC = 5.0
 _SILENT_MAX = 30  # looks at a service that does not say whether it is at work, before it counts as idle
 _log = logging.getLogger(__name__)
@@ -45,7 +48,8 @@ class Reconciler:
         self._record = Record(house, driver)
         self._names = tuple(service.name for service in present_services())
         self._lives: dict[str, Life] = {}
-        self._asked_at: dict[str, datetime] = {}
+        self._asked_at: dict[str, float] = {}
+        self._read_clock = (house.clock.now(), house.clock.monotonic())
         self._silent: dict[str, int] = {}
         self._forgiven: set[str] = set()
         self._restarting: set[str] = set()
@@ -67,6 +71,7 @@ class Reconciler:
         """Reconcile while the block runs."""
         restarts = await self._house.db.reading(store.restarts)
         now = self._house.clock.now()
+        self._read_clock = (now, self._house.clock.monotonic())
         self._lives = {name: lives.asleep(now, restarts=restarts.get(name, 0)) for name in self._names}
         self._is_ending = False
         loop = asyncio.create_task(self._loop(), name="reconciler")
@@ -124,6 +129,7 @@ class Reconciler:
         """One turn; seconds until the next one is due."""
         self._begun += 1
         number = self._begun
+        self._follow_clock()
         self._forgive()
         policy, held = await self._house.db.reading(self._read)
         await self._look()
@@ -147,6 +153,17 @@ class Reconciler:
     def _read(self, session: Session) -> tuple[Policy, list[Window]]:
         return store.policy(session) or self._house.settings.power.policy, store.live_windows(session)
 
+    def _follow_clock(self) -> None:
+        """When somebody set the clock, lives keep their spans: nothing is overdue for it, no pause takes longer.
+
+        Windows do not: their deadlines are moments that people were told.
+        """
+        before, self._read_clock = self._read_clock, (self._house.clock.now(), self._house.clock.monotonic())
+        jump = self._read_clock[0] - before[0] - timedelta(seconds=self._read_clock[1] - before[1])
+        if abs(jump.total_seconds()) > _CLOCK_SET_SEC:
+            _log.warning("the clock was set by %+.1f s", jump.total_seconds())
+            self._lives = {name: lives.shifted(life, jump) for name, life in self._lives.items()}
+
     def _forgive(self) -> None:
         for service in self._forgiven:
             self._lives[service] = lives.forgiven(self._lives[service])
@@ -162,7 +179,7 @@ class Reconciler:
         asked = [name for name, life in self._lives.items() if life.is_up and name not in told and self._must_ask(name)]
         answers = await asyncio.gather(*(self._watched.is_ready(name) for name in asked))
         now = self._house.clock.now()
-        self._asked_at.update(dict.fromkeys(asked, now))
+        self._asked_at.update(dict.fromkeys(asked, self._house.clock.monotonic()))
         for name, ready in (*told.items(), *zip(asked, answers, strict=True)):
             if name in self._lives:
                 self._note(name, *lives.answered(self._lives[name], ready, now))
@@ -171,7 +188,7 @@ class Reconciler:
     def _must_ask(self, name: str) -> bool:
         if self._lives[name].state == "starting" or name not in self._asked_at:
             return True
-        return self._house.clock.now() - self._asked_at[name] >= timedelta(seconds=_LOOK_AGAIN_SEC)
+        return self._house.clock.monotonic() - self._asked_at[name] >= _LOOK_AGAIN_SEC
 
     async def _give_up_on_overdue(self, now: datetime) -> None:
         timeout_sec = self._house.settings.power.windows_timeout_sec
@@ -276,8 +293,9 @@ class Reconciler:
     def _pause(self, held: list[Window]) -> float:
         """Seconds to the next tick: few while something is in flux, else up to the next deadline, retry or interval."""
         power, now = self._house.settings.power, self._house.clock.now()
-        if any(life.state in ("starting", "stopping") for life in self._lives.values()):
-            return _IN_FLUX_SEC
+        moving = [now - life.since for life in self._lives.values() if life.state in ("starting", "stopping")]
+        if moving:  # a look takes CPU from what is starting: what has taken long already is looked at less often
+            return min(_IN_FLUX_MAX_SEC, max(_IN_FLUX_SEC, min(moving).total_seconds() * _IN_FLUX_SHARE))
         moments = [window.deadline for window in held if window.holds and window.mode == "ttl"]
         moments += [life.try_at for life in self._lives.values() if life.try_at is not None and life.try_at > now]
         nearest = min(((moment - now).total_seconds() for moment in moments), default=power.windows_ttl_check_interval)

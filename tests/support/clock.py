@@ -24,3 +24,7 @@ class ManualClock:
         """Let this much time pass at once."""
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+    def set_by(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, as somebody might in no time at all."""
+        self._now += timedelta(seconds=seconds)

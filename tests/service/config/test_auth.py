@@ -203,6 +203,22 @@ async def test_a_signed_token_is_used_again_only_while_it_is_fresh(tmp_path: Pat
     assert gateway.sign(ANA) != first
 
 
+@pytest.mark.parametrize("by", [3600, -3600])
+async def test_whoever_sets_the_clock_makes_no_signed_token_too_old_or_too_young(tmp_path: Path, by: float) -> None:
+    clock = ManualClock()
+    gateway, madre = (authority(tmp_path, name, clock) for name in ("tentaculo_link", "madre"))
+    first = gateway.sign(ANA)
+    clock.set_by(by)
+    second = gateway.sign(ANA)
+    assert second != first
+    assert (await madre.identify(second)).user == "ana"
+    clock.advance(59)
+    assert (await madre.identify(second)).user == "ana"
+    clock.advance(1)
+    with pytest.raises(Forbidden):
+        await madre.identify(second)
+
+
 def reclaimed(token: str, **claims: Any) -> str:
     """`token` with other claims under the old signature."""
     head, body, signature = token.split(".")
