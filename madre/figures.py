@@ -1,13 +1,14 @@
 """What is measured of every service: samples come in, figures of the last minute go out. Pure.
 
 A service that was not in the last sample is forgotten, because it sleeps; one whose counters fell has begun anew,
-and what was known of the life before is forgotten too.
+and what was known of the life before is forgotten too. One that is younger than a minute is taken to have counted from
+nothing at its start, so that what a short life did is not overlooked.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from config.contracts.power import ServiceFigures, ServiceTraffic, ServiceUsage
@@ -19,16 +20,22 @@ S = TypeVar("S")
 
 
 class Track(Generic[S]):
-    """The samples of one service and one kind: as many as reach back a minute, each with its monotonic time."""
+    """The samples of one service and one kind: as many as reach back a minute, each with its monotonic time.
 
-    def __init__(self, counted: Callable[[S], float]) -> None:
+    `counted` is a counter in them, `nothing` a sample like another of which everything counted is 0.
+    """
+
+    def __init__(self, counted: Callable[[S], float], nothing: Callable[[S], S]) -> None:
         self._counted = counted
+        self._nothing = nothing
         self._samples: deque[tuple[float, S]] = deque()
 
-    def add(self, sample: S, at: float) -> None:
-        """Take a sample; where its counter is below the last one's, it is the first of a new life."""
+    def add(self, sample: S, at: float, age: float | None) -> None:
+        """Take a sample of a life that is `age` seconds old; a counter below the last one's is a new life's."""
         if self._samples and self._counted(sample) < self._counted(self._samples[-1][1]):
             self._samples.clear()
+        if not self._samples and age is not None and 0 < age <= OVER_SEC:
+            self._samples.append((at - age, self._nothing(sample)))
         self._samples.append((at, sample))
         while len(self._samples) > 2 and self._samples[1][0] <= at - OVER_SEC:
             self._samples.popleft()
@@ -53,13 +60,17 @@ class Figures:
         self._usage: dict[str, Track[Usage]] = {}
         self._traffic: dict[str, Track[Traffic]] = {}
 
-    def took(self, usage: Mapping[str, Usage], at: float) -> None:
-        """Take in what every running service takes now."""
-        _take_in(self._usage, usage, at, lambda one: one.cpu_sec)
+    def took(self, usage: Mapping[str, Usage], at: float, ages: Mapping[str, float]) -> None:
+        """Take in what every running service takes now; `ages` says for how many seconds each has run."""
+        for service in _kept(self._usage, usage):
+            track = self._usage.setdefault(service, Track(lambda one: one.cpu_sec, lambda _: Usage(0.0, 0.0)))
+            track.add(usage[service], at, ages.get(service))
 
-    def answered(self, traffic: Mapping[str, Traffic], at: float) -> None:
+    def answered(self, traffic: Mapping[str, Traffic], at: float, ages: Mapping[str, float]) -> None:
         """Take in what every service that says so has answered until now."""
-        _take_in(self._traffic, traffic, at, lambda one: one.requests)
+        for service in _kept(self._traffic, traffic):
+            track = self._traffic.setdefault(service, Track(lambda one: one.requests, lambda one: one.nothing))
+            track.add(traffic[service], at, ages.get(service))
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -86,11 +97,11 @@ class Figures:
         )
 
 
-def _take_in(tracks: dict[str, Track[S]], samples: Mapping[str, S], at: float, counted: Callable[[S], float]) -> None:
+def _kept(tracks: dict[str, Track[S]], samples: Mapping[str, S]) -> Iterable[str]:
+    """The services of `samples`; the tracks of all others are dropped."""
     for gone in tracks.keys() - samples.keys():
         del tracks[gone]
-    for service, sample in samples.items():
-        tracks.setdefault(service, Track(counted)).add(sample, at)
+    return samples.keys()
 
 
 def _usage(track: Track[Usage], limit_mb: float) -> ServiceUsage:

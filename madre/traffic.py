@@ -35,6 +35,13 @@ class Traffic:
         """Those that the service itself failed."""
         return self.by_status[_ERRORS]
 
+    @property
+    def nothing(self) -> Traffic:
+        """The same before the first request."""
+        return Traffic(
+            dict.fromkeys(self.by_status, 0), Spread(self.answers.bounds, (0,) * len(self.answers.within), 0)
+        )
+
 
 def read_traffic(exposition: str) -> Traffic | None:
     """The traffic that a service's /metrics tells of; None where it tells of none."""

@@ -58,7 +58,7 @@ class Gauges:
         up = [name for name, life in self._known().items() if life.state in ("ready", "unready")]
         said = await asyncio.gather(*(self._exposition(name) for name in up))
         told = {name: read_traffic(text) for name, text in zip(up, said, strict=True) if text}
-        self._figures.answered(_known_ones(told), self._house.clock.monotonic())
+        self._figures.answered(_known_ones(told), self._house.clock.monotonic(), self._ages())
 
     async def fresh(self) -> Callable[[str], ServiceFigures]:
         """What is known of each service; what it takes was measured within the last second."""
@@ -76,9 +76,13 @@ class Gauges:
     async def _measure(self) -> None:
         self._looked_at = self._house.clock.monotonic()
         try:
-            self._figures.took(await self._driver.usage(), self._looked_at)
+            self._figures.took(await self._driver.usage(), self._looked_at, self._ages())
         except Unavailable as error:
             _log.warning("what services take is not known: %s", error.detail)
+
+    def _ages(self) -> dict[str, float]:
+        now = self._house.clock.now()
+        return {name: (now - life.run_since).total_seconds() for name, life in self._known().items() if life.run_since}
 
     async def _exposition(self, service: str) -> str | None:
         if service == self._house.service.name:

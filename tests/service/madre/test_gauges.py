@@ -51,7 +51,7 @@ async def test_the_state_tells_what_a_service_takes(tmp_path: Path) -> None:
         madre.clock.advance(20)  # type: ignore[attr-defined]
         assert (await figures(madre, "switch"))["usage"] == {
             "cpu_sec": 12.0,
-            "cpu_percent": 10.0,
+            "cpu_percent": 48.0,
             "memory_mb": 65.0,
             "memory_limit_mb": 512.0,
             "read_bytes": 4096,
@@ -71,7 +71,7 @@ async def test_the_state_tells_how_a_service_answers(tmp_path: Path) -> None:
         for seconds in (0.02, 0.02, 0.02, 4.0):
             counts.began()
             counts.ended(200 if seconds < 1 else 500, seconds, seconds)
-        seen = await eventually(lambda: figures(madre, "switch"), lambda seen: seen["traffic"]["requests"] == 4)
+        seen = await eventually(lambda: figures(madre, "switch"), lambda seen: seen["traffic"]["requests"] == 5)
         assert seen["traffic"]["errors"] == 1
         assert 10 <= seen["traffic"]["p50_ms"] <= 25
         assert 2500 <= seen["traffic"]["p99_ms"] <= 5000

@@ -8,6 +8,7 @@ from madre.drivers import Usage
 from madre.figures import Figures
 from madre.traffic import Traffic
 
+OLD = {"switch": 3600.0}
 LIMITS = {"switch": 128.0, "hermes": 128.0}
 
 
@@ -22,8 +23,8 @@ def test_nothing_is_known_of_who_was_never_sampled() -> None:
 
 def test_a_first_sample_says_how_much_but_not_how_fast() -> None:
     figures = Figures(LIMITS)
-    figures.took({"switch": Usage(3.0, 40.0, 7, 9)}, at=100)
-    figures.answered({"switch": traffic(5)}, at=100)
+    figures.took({"switch": Usage(3.0, 40.0, 7, 9)}, at=100, ages={})
+    figures.answered({"switch": traffic(5)}, at=100, ages={})
     shown = figures.of("switch")
     assert shown.usage is not None
     assert (shown.usage.cpu_sec, shown.usage.cpu_percent, shown.usage.memory_mb) == (3.0, None, 40.0)
@@ -34,8 +35,8 @@ def test_a_first_sample_says_how_much_but_not_how_fast() -> None:
 def test_rates_are_those_of_the_last_minute() -> None:
     figures = Figures(LIMITS)
     for at, cpu_sec, requests in ((0, 0.0, 0), (15, 10.0, 100), (60, 13.0, 104), (75, 13.6, 106)):
-        figures.took({"switch": Usage(cpu_sec, 40.0)}, at)
-        figures.answered({"switch": traffic(requests, errors=requests // 100)}, at)
+        figures.took({"switch": Usage(cpu_sec, 40.0)}, at, OLD)
+        figures.answered({"switch": traffic(requests, errors=requests // 100)}, at, OLD)
     shown = figures.of("switch")
     assert shown.usage is not None
     assert shown.traffic is not None
@@ -46,8 +47,8 @@ def test_rates_are_those_of_the_last_minute() -> None:
 
 def test_a_new_life_begins_anew() -> None:
     figures = Figures(LIMITS)
-    figures.took({"switch": Usage(50.0, 40.0)}, at=0)
-    figures.took({"switch": Usage(0.5, 30.0)}, at=10)
+    figures.took({"switch": Usage(50.0, 40.0)}, at=0, ages={})
+    figures.took({"switch": Usage(0.5, 30.0)}, at=10, ages={})
     shown = figures.of("switch").usage
     assert shown is not None
     assert (shown.cpu_sec, shown.cpu_percent) == (0.5, None)
@@ -55,13 +56,39 @@ def test_a_new_life_begins_anew() -> None:
 
 def test_who_sleeps_is_forgotten_and_the_others_are_not() -> None:
     figures = Figures(LIMITS)
-    figures.took({"switch": Usage(1.0, 40.0), "hermes": Usage(1.0, 30.0)}, at=0)
-    figures.took({"hermes": Usage(1.1, 30.0)}, at=15)
+    figures.took({"switch": Usage(1.0, 40.0), "hermes": Usage(1.0, 30.0)}, at=0, ages={})
+    figures.took({"hermes": Usage(1.1, 30.0)}, at=15, ages={})
     assert figures.of("switch").usage is None
     assert set(figures.usage) == {"hermes"}
 
 
 def test_a_limit_that_the_driver_enforces_counts() -> None:
     figures = Figures(LIMITS)
-    figures.took({"switch": Usage(1.0, 40.0, memory_limit_mb=900.0)}, at=0)
+    figures.took({"switch": Usage(1.0, 40.0, memory_limit_mb=900.0)}, at=0, ages={})
     assert figures.limits_mb == {"switch": 900.0, "hermes": 128.0}
+
+
+def test_a_young_life_has_counted_from_nothing() -> None:
+    figures = Figures(LIMITS)
+    figures.took({"switch": Usage(2.0, 40.0)}, at=100, ages={"switch": 10.0})
+    figures.answered({"switch": traffic(4, errors=1)}, at=100, ages={"switch": 10.0})
+    shown = figures.of("switch")
+    assert shown.usage is not None
+    assert shown.traffic is not None
+    assert shown.usage.cpu_percent == 20.0
+    assert (shown.traffic.over_sec, shown.traffic.requests, shown.traffic.errors) == (10, 4, 1)
+
+
+def test_a_life_that_began_before_anybody_looked_is_not_taken_for_a_young_one() -> None:
+    figures = Figures(LIMITS)
+    figures.answered({"switch": traffic(4000)}, at=100, ages=OLD)
+    assert figures.of("switch").traffic is None
+
+
+def test_a_life_that_follows_another_counts_from_its_own_start() -> None:
+    figures = Figures(LIMITS)
+    figures.took({"switch": Usage(50.0, 40.0)}, at=0, ages=OLD)
+    figures.took({"switch": Usage(1.0, 30.0)}, at=100, ages={"switch": 4.0})
+    shown = figures.of("switch").usage
+    assert shown is not None
+    assert shown.cpu_percent == 25.0
