@@ -11,7 +11,7 @@ from config.services import CORE
 from scripts.cli.door import Door
 from scripts.cli.failure import CommandFailed
 from scripts.cli.picking import first_chat_model
-from scripts.conductor.stage import Stage, must, state_of, until
+from scripts.conductor.stage import WOKEN, Stage, must, state_of, until
 
 REASON = "end-to-end conductor"
 _WINDOW_SEC = 1800.0
@@ -25,7 +25,7 @@ def open_window(stage: Stage) -> None:
     """Bring the fleet to solo_madre, then hold every service that sleeps in one window."""
     before = stage.door.power()
     stage.close_woken()
-    others = [window for window in stage.door.power().windows if window.opened_by != "wake"]
+    others = [window for window in stage.door.power().windows if window.opened_by != WOKEN]
     if others:
         words = ", ".join(f"{window.window_id} by {window.opened_by}" for window in others)
         raise CommandFailed(f"Somebody else holds windows ({words}); the conductor needs the fleet for itself.")

@@ -24,7 +24,7 @@ _WAIT = "Is it the database of this fleet (VX11_DATABASE_URL, VX11_DATA_PATH), a
 
 def examine(settings: Settings) -> list[Finding]:
     """All findings; one alone where it cannot be read."""
-    if settings.database_url is None and not (settings.runtime_path / "vx11.db").exists():
+    if not is_there(settings):
         return [failure("database", "There is none.", "Start the fleet: ./vx11 up")]
     database = Database(settings.resolved_database_url)
     try:
@@ -33,6 +33,11 @@ def examine(settings: Settings) -> list[Finding]:
         return [failure("database", error.detail, _WAIT)]
     finally:
         database.close()
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether there is a database to open; opening SQLite's would make an empty one."""
+    return settings.database_url is not None or (settings.runtime_path / "vx11.db").exists()
 
 
 def _findings(database: Database, settings: Settings) -> Iterator[Finding]:

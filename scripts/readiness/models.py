@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
 
 from config.db import Database
 from config.db_schema import LocalModelV2
@@ -14,21 +15,30 @@ from config.memory import model_budget_mb
 from config.settings import Settings
 from scripts.doctor.finding import Finding, failure, ok
 from scripts.quantities import bytes_in_words
+from scripts.readiness.database import is_there
 
 _PULL = "./vx11 models pull smollm2-135m-instruct"
 
 
 def examine(settings: Settings) -> list[Finding]:
     """All findings."""
+    if not is_there(settings):
+        return [failure("models", "Without a database there is no registry of models.", "Start the fleet: ./vx11 up")]
     database = Database(settings.resolved_database_url)
     try:
         with database.read() as session:
-            rows = list(session.scalars(select(LocalModelV2).where(LocalModelV2.enabled)))
+            rows = _enabled(session)
     except VX11Error as error:
         return [failure("models", error.detail, "See the findings on the database.")]
     finally:
         database.close()
     return [any_chat(rows), *(file_of(row, settings.models_path) for row in rows), budget(settings)]
+
+
+def _enabled(session: Session) -> list[LocalModelV2]:
+    if not inspect(session.connection()).has_table(LocalModelV2.__tablename__):
+        return []
+    return list(session.scalars(select(LocalModelV2).where(LocalModelV2.enabled)))
 
 
 def any_chat(rows: Sequence[LocalModelV2]) -> Finding:

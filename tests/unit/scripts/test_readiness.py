@@ -131,8 +131,20 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_without_a_database_nothing_is_ready(tmp_path: Path) -> None:
-    (finding,) = database.examine(settings_in(tmp_path))
+    settings = settings_in(tmp_path)
+    (finding,) = database.examine(settings)
     assert finding.fatal
+    (finding,) = models.examine(settings)
+    assert finding.fatal
+    assert not settings.runtime_path.exists(), "looking made nothing"
+
+
+def test_an_empty_database_is_a_finding_and_no_accident(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.runtime_path.mkdir(parents=True)
+    (settings.runtime_path / "vx11.db").touch()
+    assert named(database.examine(settings))["tables"].fatal
+    assert named(models.examine(settings))["models"].words == "None can chat."
 
 
 def test_a_database_that_grew_too_large_is_noted(tmp_path: Path) -> None:
