@@ -18,7 +18,7 @@ from config.app import task
 from config.clients import Clients
 from config.errors import NotFound, StartFailed, Unavailable
 from config.logs import redacted
-from config.services import CORE, FLEET
+from config.services import FLEET
 from config.settings import PowerSettings
 from madre.adapters.compose import usage_of
 from madre.adapters.engine import Engine, filter_of, unframed
@@ -58,8 +58,8 @@ class SwarmDriver:
 
     async def start(self, service: str) -> None:
         """Scale it to one; a service whose last task ended gets a new one."""
-        if service not in FLEET or service in CORE:
-            raise StartFailed(f"{service} is no service that madre starts.")
+        if service not in FLEET:
+            raise StartFailed(f"{service} is no service of the house.")
         async with self._one_order:
             ordered = await self._order(service, start=True)
             if ordered is not None:
