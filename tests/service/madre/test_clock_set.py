@@ -1,4 +1,4 @@
-"""Somebody sets the machine's clock: deadlines are moments, so they follow it; what was measured stays as long as it was."""
+"""Somebody sets the clock: deadlines are moments, so they follow it; what was measured stays as long as it was."""
 
 from __future__ import annotations
 
