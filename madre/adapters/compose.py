@@ -65,8 +65,8 @@ class ComposeDriver:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Listen to the engine while the block runs."""
-        async with task(self._listen(), name="engine events"):
+        """Listen to the engine while the block runs, and read the compose file before the first window wants it."""
+        async with task(self._listen(), name="engine events"), task(self._read_file(), name="compose file"):
             try:
                 yield
             finally:
@@ -137,6 +137,12 @@ class ComposeDriver:
             await self._engine.post(f"/containers/{containers[-1].id}/start")
         except (Conflict, NotFound) as error:
             raise StartFailed(f"{service} was not started: {error.detail}") from error
+
+    async def _read_file(self) -> None:
+        try:
+            await self._compose.config()
+        except StartFailed as error:
+            _log.warning("nothing can be started: %s", error.detail)
 
     async def _start_all(self) -> Mapping[str, VX11Error]:
         """Bring up what joined; what came of it for those that failed."""
@@ -228,16 +234,23 @@ class ComposeDriver:
             "event": ["start", "die", "pause", "unpause"],
             "label": [f"{_LABEL}project={self._project}"],
         }
+        deaf_because = ""
         while True:
             try:
                 async for event in self._engine.events(filters):
-                    self._heard += 1
-                    self._started.pop(event["Actor"]["ID"], None)
-                    self._changed.put_nowait(event["Actor"]["Attributes"].get(f"{_LABEL}service", ""))
-            except (Unavailable, NotFound) as error:
-                _log.warning("%s", error.detail)
+                    deaf_because = ""
+                    self._hear(event["Actor"])
+            except (Conflict, NotFound, Unavailable) as error:
+                if error.detail != deaf_because:  # once, not once a second
+                    _log.warning("no events of containers: %s", error.detail)
+                deaf_because = error.detail
             self._started.clear()  # who knows what happened meanwhile
             await asyncio.sleep(_AGAIN_SEC)
+
+    def _hear(self, container: Mapping[str, Any]) -> None:
+        self._heard += 1
+        self._started.pop(container["ID"], None)
+        self._changed.put_nowait(container["Attributes"].get(f"{_LABEL}service", ""))
 
 
 def compose_driver(power: PowerSettings, clients: Clients) -> ComposeDriver:

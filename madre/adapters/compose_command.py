@@ -6,6 +6,7 @@ be the one that a person's `docker compose up` would have created.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -33,16 +34,18 @@ class ComposeCommand:
         self._engine = engine
         self._resolved: dict[str, Any] = {}
         self._read_as: tuple[int, int] | None = None
+        self._one_reader = asyncio.Lock()
 
     async def config(self) -> dict[str, Any]:
         """The file as Compose resolves it, read again when it has changed; StartFailed where it cannot."""
-        stamp = self._stamp()
-        if stamp != self._read_as:
-            run = await self._run("config", "--format", "json", within_sec=_CONFIG_SEC)
-            if not run.succeeded:
-                raise StartFailed(f"The compose file cannot be read: {_said(run)}")
-            self._resolved, self._read_as = json.loads(run.stdout), stamp
-        return self._resolved
+        async with self._one_reader:
+            stamp = self._stamp()
+            if stamp != self._read_as:
+                run = await self._run("config", "--format", "json", within_sec=_CONFIG_SEC)
+                if not run.succeeded:
+                    raise StartFailed(f"The compose file cannot be read: {_said(run)}")
+                self._resolved, self._read_as = json.loads(run.stdout), stamp
+            return self._resolved
 
     async def up(self, *services: str) -> None:
         """Have containers of these services run, made only where there are none; StartFailed with what Compose said.
