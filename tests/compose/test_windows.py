@@ -129,12 +129,12 @@ async def test_a_poisoned_image_ends_its_window_and_leaves_the_others(tmp_path: 
 async def test_a_service_at_work_is_not_stopped(tmp_path: Path) -> None:
     async with fleet_on_containers(tmp_path) as (fleet, containers):
         window = await fleet.power("window/open", {"services": ["hermes"]})
-        await fleet.http.put(fleet.url(8003) + "/work/1")
+        await fleet.http.put(fleet.url(8003) + "/busy/1")
         await fleet.power("window/close", {"window_id": window["window_id"]})
         await containers.up("switch")  # by hand, and not at work: once it is gone madre has looked at both
         await fleet.comes_to("switch", "asleep")
         assert await running(containers) == {"hermes"}
-        await fleet.http.put(fleet.url(8003) + "/work/0")
+        await fleet.http.put(fleet.url(8003) + "/busy/0")
         await fleet.comes_to("hermes", "asleep")
         assert await running(containers) == set()
 

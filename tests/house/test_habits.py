@@ -197,7 +197,8 @@ def test_no_registry_is_named(host: str) -> None:
 def test_no_path_of_a_machine_is_kept(place: str) -> None:
     if place.count("/") < 2:
         return  # a checkout in `/vx11` would forbid the very paths of the API
-    assert [str(name) for name, text in texts() if place in text] == []
+    # What the Dockerfile names is inside its images, the same on every machine.
+    assert [str(name) for name, text in texts() if place in text and name.name != "Dockerfile"] == []
 
 
 def test_no_secret_is_kept() -> None:

@@ -2,7 +2,7 @@
 
     python3 small_service.py <name> <port> [dies | stubborn | hungry | mute]
 
-`GET /ready` and `/health` answer like a service's; `PUT /work/<n>` sets the work in progress that /health tells.
+`GET /ready` and `/health` answer like a service's; `PUT /busy/<n>` sets the work in progress that /health tells.
 Standard library only: the image is a bare Python.
 """
 
@@ -23,7 +23,8 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/health":
             uptime = time.monotonic() - STARTED
-            self.say({"status": "ok", "version": "0", "uptime_sec": uptime, "checks": {"work_in_progress": Answers.work}})
+            checks = {"work_in_progress": Answers.work}
+            self.say({"status": "ok", "version": "0", "uptime_sec": uptime, "checks": checks})
         else:
             self.say({"ready": True})
 
