@@ -67,6 +67,10 @@ class Journal:
             )
         )
 
+    async def newest(self) -> int:
+        """The id of the newest event there is; 0 for none."""
+        return await self._db.reading(_last_id)
+
     async def subscribe(self, after: int | None = None, prefixes: tuple[str, ...] = ()) -> AsyncGenerator[Event, None]:
         """Every event with an id above `after` (None: from now on), in order, for ever.
 
@@ -74,7 +78,7 @@ class Journal:
         """
         watcher = await asyncio.to_thread(self._db.watcher)
         try:
-            last = await self._db.reading(_last_id) if after is None else after
+            last = await self.newest() if after is None else after
             while True:
                 page = await self._page(last)
                 for event in page:

@@ -24,7 +24,11 @@ def frame(event: Event) -> bytes:
 
 
 async def frames(journal: Journal, after: int | None, prefixes: tuple[str, ...]) -> AsyncIterator[bytes]:
-    """The stream's bytes for ever: a hello, events, and a heartbeat when nothing happens."""
+    """The stream's bytes for ever: a hello, events, and a heartbeat when nothing happens.
+
+    Whoever has read the hello hears everything from then on.
+    """
+    after = await journal.newest() if after is None else after
     yield _HELLO
     async with contextlib.aclosing(journal.subscribe(after, prefixes)) as events:
         upcoming = asyncio.ensure_future(anext(events))

@@ -75,7 +75,7 @@ def _close_databases() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _drop_databases() -> Iterator[None]:
-    """Databases end with their module, because what serves a whole module may use one."""
+def _recycle_databases() -> Iterator[None]:
+    """Databases serve a whole module, because what is started for a module may use one."""
     yield
-    databases.drop()
+    databases.recycle()

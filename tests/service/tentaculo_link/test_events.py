@@ -35,7 +35,6 @@ async def test_a_listener_hears_what_happens_from_now_on(world: World) -> None:
     async with asyncio.timeout(10), world.client.stream("GET", "/vx11/events") as answer:
         lines = answer.aiter_lines()
         assert await anext(lines) == ": connected"
-        await asyncio.sleep(0.1)
         tell(world, "model.loaded", model="after")
         async for line in lines:
             if line.startswith("data: "):
