@@ -48,6 +48,7 @@ class Reconciler:
         self._record = Record(house, driver)
         self._names = tuple(service.name for service in present_services())
         self._lives: dict[str, Life] = {}
+        self._picture: Known = {}  # the lives as the last whole tick left them, with all that follows from them written
         self._asked_at: dict[str, float] = {}
         self._read_clock = (house.clock.now(), house.clock.monotonic())
         self._silent: dict[str, int] = {}
@@ -97,7 +98,7 @@ class Reconciler:
         """Whether `holds` became true of a picture as of tick `tick` or later, within the time given."""
         try:
             async with asyncio.timeout(within_sec), self._ticked:
-                await self._ticked.wait_for(lambda: self._done >= tick and holds(self._lives))
+                await self._ticked.wait_for(lambda: self._done >= tick and holds(self._picture))
         except TimeoutError:
             return False
         return True
@@ -146,7 +147,7 @@ class Reconciler:
         self.left_alone = frozenset(act.service for act in acts if act.kind == "leave")
         await self._record.flush(self._lives)
         async with self._ticked:
-            self._done = number
+            self._done, self._picture = number, dict(self._lives)
             self._ticked.notify_all()
         return self._pause(held)
 
