@@ -167,7 +167,7 @@ async def live(madre: Madre) -> set[str]:
 # Wear
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_two_hundred_windows_leave_nothing_behind(tmp_path: Path) -> None:
     """Opened and closed by three at once, alone and over each other."""
     async with fleet_on_containers(tmp_path) as (fleet, containers):
