@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from config.db_schema import EventRow, ModelUsageStat
-from tests.support.chats import SMALL, Door, Streamed, chatting_fleet, kept, rows, workers
+from tests.support.chats import SMALL, Door, chatting_fleet, kept, rows, workers
 from tests.support.eventually import eventually
 from tests.support.forkserver import is_alive
+from tests.support.load import AT_ONCE, HEALS_WITHIN_SEC, succeeds, under_load
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 SEA = "Write one sentence about the sea."
-AT_ONCE = 3
-PAUSE_SEC = 0.05
-HEALS_WITHIN_SEC = 60
 MADE_OF_GLASS = ("switch", "hermes", "madre", "tentaculo_link")
 
 
@@ -32,57 +28,6 @@ async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
     folder = tmp_path_factory.mktemp("weather")
     async with chatting_fleet(folder, SMALL, VX11_SWITCH_CONTEXT_TOKENS="512") as door:
         yield door
-
-
-@dataclass
-class Load:
-    """Chats that go on whatever happens, and how each ended; named by correlation id."""
-
-    door: Door
-    answered: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    unsaid: list[Streamed] = field(default_factory=list)
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
-
-    async def chat(self) -> None:
-        """Chat for ever, a short pause after each failure."""
-        while True:
-            name = f"load-{next(self._numbers)}"
-            try:
-                seen = await self.door.stream(SEA, headers={"x-correlation-id": name}, max_tokens=16)
-            except httpx.TransportError:  # the door itself died
-                self.failed.append(name)
-                await asyncio.sleep(PAUSE_SEC)
-                continue
-            if seen.whole:
-                self.answered.append(name)
-            else:
-                self.failed.append(name)
-                if seen.status == 200 and seen.error is None:
-                    self.unsaid.append(seen)
-                await asyncio.sleep(PAUSE_SEC)
-
-    async def count(self) -> int:
-        """Chats answered so far."""
-        return len(self.answered)
-
-    async def goes_on(self, more: int) -> None:
-        """Return when so many more chats have been answered."""
-        wanted = len(self.answered) + more
-        await eventually(self.count, lambda count: count >= wanted, within_sec=HEALS_WITHIN_SEC)
-
-
-@asynccontextmanager
-async def under_load(door: Door) -> AsyncIterator[Load]:
-    """Several chats at once while the block runs."""
-    load = Load(door)
-    chats = [asyncio.create_task(load.chat()) for _ in range(AT_ONCE)]
-    try:
-        yield load
-    finally:
-        for chat in chats:
-            chat.cancel()
-        await asyncio.gather(*chats, return_exceptions=True)
 
 
 async def all_gone(pids: list[int]) -> None:
@@ -137,7 +82,7 @@ async def test_a_stopped_worker_does_not_hold_the_fleet(door: Door) -> None:
 
 
 async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door) -> None:
-    async with under_load(door) as load:
+    async with under_load(door.stream) as load:
         await load.goes_on(AT_ONCE)
         for name in MADE_OF_GLASS:
             await door.call("GET", "/hermes/models")  # so that hermes is awake
@@ -146,8 +91,8 @@ async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door
             os.kill(victim, signal.SIGKILL)
             await all_gone([victim, *orphans])
             await load.goes_on(2 * AT_ONCE)
-            await eventually(lambda: answers(door, "/hermes/models"), bool, within_sec=HEALS_WITHIN_SEC)
-            await eventually(lambda: answers(door, "/vx11/status"), bool, within_sec=HEALS_WITHIN_SEC)
+            await eventually(lambda: succeeds(door, "/hermes/models"), bool, within_sec=HEALS_WITHIN_SEC)
+            await eventually(lambda: succeeds(door, "/vx11/status"), bool, within_sec=HEALS_WITHIN_SEC)
             assert door.fleet.integrity() == "ok"
     assert load.unsaid == []  # whoever got no answer was told so
 
@@ -158,11 +103,3 @@ async def test_everything_dies_in_turn_under_load_and_the_fleet_heals(door: Door
     assert len(workers(door.fleet)) == 1
     failures = [event.data["reason"] for event in rows(door.fleet, EventRow, type="model.failed")]
     assert set(failures) <= {"its worker ended with SIGKILL"}
-
-
-async def answers(door: Door, path: str) -> bool:
-    """Whether a call succeeds now."""
-    try:
-        return (await door.call("GET", path)).status_code == 200
-    except httpx.TransportError:
-        return False

@@ -48,15 +48,16 @@ class Streamed:
         return next((event["error"] for event in self.events if "error" in event), None)
 
 
-class Door:
-    """The fleet's one door, as a client uses it."""
+class Talk:
+    """A fleet's one door at `url`, as a client uses it."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self._http = http
+        self._url = url
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Any call."""
-        return await self.fleet.http.request(method, self.fleet.url(8000) + path, timeout=100, **options)
+        return await self._http.request(method, self._url + path, timeout=100, **options)
 
     async def chat(self, text: str, *, model: str = SMALL, **members: Any) -> dict[str, Any]:
         """The body of a chat answer, greedy unless told otherwise; it must be a success."""
@@ -74,8 +75,8 @@ class Door:
     ) -> AsyncIterator[httpx.Response]:
         """A streamed chat whose head has come; leaving the block hangs up."""
         body = chat_body(text, model, {"stream": True, **members})
-        url = self.fleet.url(8000) + "/v1/chat/completions"
-        async with self.fleet.http.stream("POST", url, json=body, headers=headers, timeout=100) as answer:
+        url = self._url + "/v1/chat/completions"
+        async with self._http.stream("POST", url, json=body, headers=headers, timeout=100) as answer:
             yield answer
 
     async def stream(self, text: str, **members: Any) -> Streamed:
@@ -91,6 +92,14 @@ class Door:
         """A model as Switch shows it."""
         models = (await self.call("GET", "/switch/models")).json()["models"]
         return next(one for one in models if one["name"] == name)
+
+
+class Door(Talk):
+    """The door of a fleet of processes."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(fleet.http, fleet.url(8000))
+        self.fleet = fleet
 
 
 def take_in(seen: Streamed, line: str) -> None:
