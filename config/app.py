@@ -30,6 +30,7 @@ from config.frame import Frame
 from config.idempotency import Idempotency
 from config.metrics import CONTENT_TYPE, Metrics
 from config.problems import handlers
+from config.processes import storage_families
 from config.services import Service, service_named
 from config.settings import Settings
 from config.work import WorkMeter
@@ -77,6 +78,8 @@ def build_house(
     prepare_runtime_folder(settings.runtime_path)
     database = Database(settings.resolved_database_url)
     authority = Authority(settings, database, clock, name)
+    metrics = Metrics(name)
+    metrics.add(lambda: storage_families(name))
     return House(
         service=service_named(name),
         settings=settings,
@@ -86,7 +89,7 @@ def build_house(
         journal=Journal(database, name, clock),
         clients=Clients(settings, authority, name, clock, transport),
         idempotency=Idempotency(database, clock),
-        metrics=Metrics(name),
+        metrics=metrics,
         work=WorkMeter(),
     )
 

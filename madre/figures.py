@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from config.contracts.power import ServiceFigures, ServiceTraffic, ServiceUsage
@@ -59,6 +60,7 @@ class Figures:
         self._limits_mb = limits_mb
         self._usage: dict[str, Track[Usage]] = {}
         self._traffic: dict[str, Track[Traffic]] = {}
+        self._moved: Mapping[str, tuple[int, int]] = {}
 
     def took(self, usage: Mapping[str, Usage], at: float, ages: Mapping[str, float]) -> None:
         """Take in what every running service takes now; `ages` says for how many seconds each has run."""
@@ -72,10 +74,14 @@ class Figures:
             track = self._traffic.setdefault(service, Track(lambda one: one.requests, lambda one: one.nothing))
             track.add(traffic[service], at, ages.get(service))
 
+    def moved(self, moved: Mapping[str, tuple[int, int]]) -> None:
+        """Take in what services say they read from and wrote to storage, for where the driver cannot tell."""
+        self._moved = moved
+
     @property
     def usage(self) -> dict[str, Usage]:
         """The last sample of what each service takes."""
-        return {name: track.latest for name, track in self._usage.items()}
+        return {name: self._with_bytes(name, track.latest) for name, track in self._usage.items()}
 
     @property
     def limits_mb(self) -> dict[str, float]:
@@ -92,9 +98,15 @@ class Figures:
         """Everything known of `service`."""
         usage, traffic = self._usage.get(service), self._traffic.get(service)
         return ServiceFigures(
-            usage=_usage(usage, self.limits_mb[service]) if usage else None,
+            usage=_usage(usage, self.usage[service], self.limits_mb[service]) if usage else None,
             traffic=_traffic(traffic) if traffic else None,
         )
+
+    def _with_bytes(self, service: str, usage: Usage) -> Usage:
+        if usage.read_bytes is not None or service not in self._moved:
+            return usage
+        read, written = self._moved[service]
+        return replace(usage, read_bytes=read, written_bytes=written)
 
 
 def _kept(tracks: dict[str, Track[S]], samples: Mapping[str, S]) -> Iterable[str]:
@@ -104,8 +116,8 @@ def _kept(tracks: dict[str, Track[S]], samples: Mapping[str, S]) -> Iterable[str
     return samples.keys()
 
 
-def _usage(track: Track[Usage], limit_mb: float) -> ServiceUsage:
-    now, stretch = track.latest, track.stretch
+def _usage(track: Track[Usage], now: Usage, limit_mb: float) -> ServiceUsage:
+    stretch = track.stretch
     share = None if stretch is None else (stretch[2].cpu_sec - stretch[1].cpu_sec) / stretch[0]
     return ServiceUsage(
         cpu_sec=now.cpu_sec,

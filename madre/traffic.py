@@ -1,7 +1,7 @@
 """What services count of their requests, read off their Prometheus text, and what that says about a stretch of time.
 
-Pure. The two families are those of `config/metrics.py`; quantiles are estimated as Prometheus does it
-(histogram_quantile: straight lines inside a bucket), so a dashboard and `/vx11/status` agree.
+Pure. The families are those of `config/metrics.py` and `config/processes.py`; quantiles are estimated as Prometheus
+does it (histogram_quantile: straight lines inside a bucket), so a dashboard and `/vx11/status` agree.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from config.metrics import STATUS_CLASSES, Spread
 
 _LINE = re.compile(r"^vx11_(requests_total|answer_seconds_(?:bucket|sum))\{([^}]*)\} (\S+)$", re.MULTILINE)
+_STORAGE = re.compile(r"^vx11_process_(read|written)_bytes_total\{[^}]*\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _ERRORS = "5xx"
 
@@ -58,6 +59,12 @@ def read_traffic(exposition: str) -> Traffic | None:
         return None
     bounds = tuple(sorted(within))
     return Traffic(by_status, Spread(bounds, tuple(within[bound] for bound in bounds), seconds))
+
+
+def read_storage(exposition: str) -> tuple[int, int] | None:
+    """The bytes that a service says it had read from and written to storage; None where it does not say."""
+    said = {way: int(float(count)) for way, count in _STORAGE.findall(exposition)}
+    return (said["read"], said["written"]) if len(said) == 2 else None
 
 
 def between(earlier: Traffic, later: Traffic) -> Traffic:

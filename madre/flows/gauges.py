@@ -22,7 +22,7 @@ from madre.clients import Watched
 from madre.drivers import Driver
 from madre.figures import Figures
 from madre.lives import Life
-from madre.traffic import Traffic, read_traffic
+from madre.traffic import Traffic, read_storage, read_traffic
 
 _FRESH_SEC = 1.0
 _MIB = 2**20
@@ -58,6 +58,8 @@ class Gauges:
         up = [name for name, life in self._known().items() if life.state in ("ready", "unready")]
         said = await asyncio.gather(*(self._exposition(name) for name in up))
         told = {name: read_traffic(text) for name, text in zip(up, said, strict=True) if text}
+        moved = {name: read_storage(text) for name, text in zip(up, said, strict=True) if text}
+        self._figures.moved({name: count for name, count in moved.items() if count is not None})
         self._figures.answered(_known_ones(told), self._house.clock.monotonic(), self._ages())
 
     async def fresh(self) -> Callable[[str], ServiceFigures]:
@@ -91,7 +93,7 @@ class Gauges:
 
     def _usage_families(self) -> Iterator[Family]:
         usage = self._figures.usage
-        limits = {name: limit * _MIB for name, limit in self._figures.limits_mb.items()}
+        limits = {name: limit * _MIB for name, limit in self._figures.limits_mb.items() if name in self._known()}
         yield _family("gauge", "memory_limit_bytes", "What a service may take.", limits)
         memory = {name: one.memory_mb * _MIB for name, one in usage.items()}
         yield _family("gauge", "memory_bytes", "What all processes of a service take.", memory)

@@ -92,3 +92,14 @@ def test_a_life_that_follows_another_counts_from_its_own_start() -> None:
     shown = figures.of("switch").usage
     assert shown is not None
     assert shown.cpu_percent == 25.0
+
+
+def test_what_a_driver_cannot_tell_the_service_says_itself() -> None:
+    figures = Figures(LIMITS)
+    figures.took({"switch": Usage(1.0, 40.0), "hermes": Usage(1.0, 40.0, 7, 9)}, at=0, ages=OLD)
+    figures.moved({"switch": (100, 200), "hermes": (1, 1)})
+    assert (figures.usage["switch"].read_bytes, figures.usage["switch"].written_bytes) == (100, 200)
+    assert (figures.usage["hermes"].read_bytes, figures.usage["hermes"].written_bytes) == (7, 9)
+    shown = figures.of("switch").usage
+    assert shown is not None
+    assert (shown.read_bytes, shown.written_bytes) == (100, 200)

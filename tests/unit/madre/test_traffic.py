@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.metrics import Metrics, Spread
-from madre.traffic import Traffic, between, quantile, read_traffic
+from config.processes import storage_families
+from madre.traffic import Traffic, between, quantile, read_storage, read_traffic
 
 SECONDS = st.floats(0, 100)
 
@@ -39,6 +40,15 @@ def test_what_a_service_counts_is_read_back() -> None:
 def test_a_text_that_counts_nothing_of_the_kind_is_none() -> None:
     assert read_traffic("") is None
     assert read_traffic('python_info{version="3"} 1.0\n') is None
+
+
+def test_what_a_service_moved_is_read_back() -> None:
+    metrics = Metrics("switch")
+    assert read_storage(metrics.exposition().decode()) is None
+    metrics.add(lambda: storage_families("switch"))
+    found = read_storage(metrics.exposition().decode())
+    assert found is not None
+    assert min(found) >= 0
 
 
 def test_between_two_looks_is_the_difference() -> None:
