@@ -23,10 +23,12 @@ else:
     sys.modules.setdefault("llama_cpp", _package)
     import llama_cpp.llama_cpp as lib
 
-from llama_cpp._ggml import libggml as ggml
-from llama_cpp._ggml import libggml_base_path as MODULES  # noqa: N812  # a constant of theirs
 from llama_cpp.llama_grammar import PRIMITIVE_RULES, BuiltinRule, SchemaConverter
 
+# What libllama is linked with, through its own handle: loaded by name, libggml would be a second copy (wheels hold no
+# symbolic links, so each of its names is a file) with a registry of its own.
+ggml = lib._lib  # noqa: SLF001
+MODULES = lib._base_path  # noqa: SLF001
 VERSION = importlib.metadata.version("llama_cpp_python")
 
 __all__ = ["MODULES", "PRIMITIVE_RULES", "VERSION", "BuiltinRule", "SchemaConverter", "ggml", "lib"]
