@@ -19,6 +19,7 @@ from config.app import task
 from config.clients import Clients
 from config.errors import Conflict, NotFound, StartFailed, Unavailable, VX11Error
 from config.logs import redacted
+from config.memory import machine_mb
 from config.services import CORE, FLEET
 from config.settings import PowerSettings
 from madre.adapters.compose_command import ComposeCommand
@@ -285,7 +286,13 @@ def usage_of(stats: Mapping[str, Any]) -> Usage | None:
         memory_mb=round((memory["usage"] - reclaimable) / 2**20, 1),
         read_bytes=_moved(moved, "read"),
         written_bytes=_moved(moved, "write"),
+        memory_limit_mb=_limit_mb(memory.get("limit")),
     )
+
+
+def _limit_mb(limit: int | None) -> float | None:
+    """The limit of a control group; None where it has none, which the engine calls all of the host's memory."""
+    return limit / 2**20 if limit and limit // 2**20 < machine_mb() else None
 
 
 def _moved(entries: Sequence[Mapping[str, Any]] | None, way: str) -> int | None:

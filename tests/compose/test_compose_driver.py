@@ -56,6 +56,17 @@ async def test_a_container_is_made_once_and_started_again(tmp_path: Path) -> Non
         assert len(made) == 1
 
 
+async def test_the_limit_of_a_container_is_told(tmp_path: Path) -> None:
+    async with containers_in(tmp_path) as containers, driver_on(containers, tmp_path) as driver:
+        containers.declared["hermes"].pop("mem_limit")
+        containers.declared["hermes"].pop("memswap_limit")
+        containers.write()
+        await driver.start("switch")
+        await driver.start("hermes")
+        usage = await eventually(driver.usage, lambda usage: {"switch", "hermes"} <= usage.keys())
+        assert (usage["switch"].memory_limit_mb, usage["hermes"].memory_limit_mb) == (64.0, None)
+
+
 async def test_the_gateway_is_brought_back_as_it_was_made_and_never_made(tmp_path: Path) -> None:
     async with containers_in(tmp_path) as containers, driver_on(containers, tmp_path) as driver:
         before = (await driver.observe())["tentaculo_link"]
