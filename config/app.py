@@ -58,6 +58,7 @@ class House:
     metrics: Metrics
     work: WorkMeter
     is_ready: bool = field(default=False)
+    is_ending: bool = field(default=False)
     fork_link: ForkLink | None = None
 
     @property

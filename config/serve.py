@@ -58,9 +58,11 @@ def _is_loopback(address: str) -> bool:
 def _run(house: House) -> int:
     import uvicorn  # noqa: PLC0415  # the fork server imports this module without serving anything
 
+    from config.server import Server  # noqa: PLC0415
+
     settings, service = house.settings, service_named(house.service.name)
     room = importlib.import_module(f"{service.module}.app")
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             room.create(house),
             host=settings.listens_on(service.name),
@@ -76,7 +78,8 @@ def _run(house: House) -> int:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_SEC,
             timeout_graceful_shutdown=_GRACE_SEC,
-        )
+        ),
+        house,
     )
     _calm_garbage_collector()
     server.run()

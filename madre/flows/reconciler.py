@@ -55,6 +55,7 @@ class Reconciler:
         self._forgiven: set[str] = set()
         self._restarting: set[str] = set()
         self.left_alone: frozenset[str] = frozenset()
+        self.live: frozenset[str] = frozenset()  # the windows that were not over when the last whole tick ended
         self.is_blind = False  # what runs the services does not answer: the picture is an old one
         self._is_ending = False
         self._begun = 0
@@ -148,6 +149,7 @@ class Reconciler:
         await self._record.flush(self._lives)
         async with self._ticked:
             self._done, self._picture = number, dict(self._lives)
+            self.live = frozenset(window.window_id for window in held if not window.is_over)
             self._ticked.notify_all()
         return self._pause(held)
 
@@ -266,7 +268,12 @@ class Reconciler:
         return [reconcile.Act("stop", name, "to be restarted") for name in wanted if self._lives[name].is_up]
 
     async def _do_all(self, acts: Iterable[reconcile.Act]) -> None:
-        """All at once: they are about different services, and a driver may be quicker with many than with each."""
+        """All at once: they are about different services, and a driver may be quicker with many than with each.
+
+        None once madre is told to end: what stops now is being stopped with her.
+        """
+        if self._house.is_ending:
+            return
         outcomes = await asyncio.gather(*(self._do(act) for act in acts), return_exceptions=True)
         for failure in outcomes:
             if failure is not None:

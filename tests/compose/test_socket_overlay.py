@@ -61,6 +61,13 @@ async def test_a_container_that_madre_makes_is_the_one_a_person_would_have_made(
     assert made_as(by_hand) == made_as(by_madre)
 
 
+async def test_whoever_takes_the_fleet_down_takes_all_of_it_down(fleet: DockerFleet) -> None:
+    """Madre ends beside her services, and must not take their end for a crash."""
+    await fleet.power("window/open", {"services": ["hermes"], "mode": "hold"})
+    await fleet.compose("down")
+    assert (await fleet.compose("ps", "--all", "--quiet")).split() == []
+
+
 def made_as(container: dict[str, Any]) -> dict[str, Any]:
     """What decides how a container runs, but for madre's own way to the engine, which is nothing to others."""
     config, host = container["Config"], container["HostConfig"]

@@ -84,7 +84,7 @@ class Containers:
 
     async def down(self) -> None:
         """Remove every container, network and volume of the project."""
-        await self.compose("down", "-v", "-t", "0")
+        await self.compose("down", "-v", "-t", "0", "--remove-orphans")  # what `run` left over counts as such
 
     def power(self, engine: str = ENGINE) -> PowerSettings:
         """The settings of a madre that runs this project."""

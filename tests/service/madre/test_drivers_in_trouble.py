@@ -35,6 +35,18 @@ async def test_a_service_that_cannot_even_begin_fails_its_window_and_says_why(tm
         assert (await madre.state_of("switch"), await madre.state_of("hermes")) == ("failed", "asleep")
 
 
+async def test_who_is_told_to_end_brings_nothing_back(tmp_path: Path) -> None:
+    async with madre_in(tmp_path) as madre:
+        await madre.open("switch")
+        told = list(madre.driver.told)
+        madre.house.is_ending = True
+        madre.driver.crash("switch")  # as `docker compose down` ends it, beside her
+        await eventually(lambda: madre.state_of("switch"), lambda state: state == "asleep")
+        for _ in range(3):
+            await madre.wake("hermes", wait_sec=0.1)
+        assert madre.driver.told == told
+
+
 async def test_a_windows_time_begins_once_it_is_open(tmp_path: Path) -> None:
     clock = ManualClock()
     async with madre_in(tmp_path, clock=clock, power={"windows_timeout_sec": 30}) as madre:
