@@ -33,7 +33,8 @@ RUN --mount=type=cache,target=/root/.cache python3 -m scripts.setup.wheel /wheel
 FROM python AS house
 WORKDIR /app
 COPY . .
-RUN python3 -m compileall -q -j 0 .
+# The link is where ./vx11 looks for its Python.
+RUN python3 -m compileall -q -j 0 . && ln -s /opt/vx11 .venv
 
 
 FROM python AS runtime

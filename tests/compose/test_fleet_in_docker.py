@@ -116,7 +116,8 @@ async def test_a_window_brings_a_container_that_was_removed_with_the_settings_of
     assert (window["state"], window["exec"]["driver"], window["exec"]["rc"]) == ("open", "compose", 0)
     of_madre = await fleet.inspect("hermes")
     assert of_madre["Id"] != of_a_person["Id"]
-    for part in ("Env", "Cmd", "User", "Healthcheck"):
+    assert set(of_madre["Config"]["Env"]) == set(of_a_person["Config"]["Env"])
+    for part in ("Cmd", "User", "Healthcheck"):
         assert of_madre["Config"][part] == of_a_person["Config"][part], part
     for part in ("Memory", "PortBindings", "ReadonlyRootfs", "CapDrop", "SecurityOpt", "LogConfig", "RestartPolicy"):
         assert of_madre["HostConfig"][part] == of_a_person["HostConfig"][part], part

@@ -54,7 +54,7 @@ async def test_an_image_is_not_larger_than_its_duty(
 async def test_an_image_holds_the_house_and_neither_tests_nor_secrets_nor_data(target: str) -> None:
     found = (await in_image(target, "ls", "-A", "/app")).stdout.split()
     assert {"config", "madre", "switch", "docker-compose.yml", "vx11"} <= set(found)
-    assert not {".env", ".git", ".venv", "tests", "models", "data", "build"} & set(found)
+    assert not {".env", ".git", "tests", "models", "data", "build"} & set(found)
 
 
 @every_image
