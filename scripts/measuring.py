@@ -68,6 +68,11 @@ def free_offset() -> int:
     raise RuntimeError("no free range of ports on loopback")
 
 
+def free_port_prefix() -> str:
+    """The first digits of ports that a fleet of containers finds free now: `123` for 12300 to 12399."""
+    return str((8_000 + free_offset()) // 100)
+
+
 def model_files(folder: Path) -> list[Path]:
     """The GGUF files in a models folder, smallest first."""
     files = sorted(folder.glob("*.gguf"), key=lambda file: file.stat().st_size)

@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from scripts.cli.context import Context
 from scripts.cli.failure import CommandFailed
@@ -37,12 +38,15 @@ def engine_answers(variables: Mapping[str, str]) -> bool:
         return False
 
 
-def build_images(repository: Path, variables: Mapping[str, str]) -> None:
-    """`docker compose build` in `repository`; its output goes where ours goes. CommandFailed where it fails."""
+def build_images(repository: Path, variables: Mapping[str, str], *, output: IO[str] | None = None) -> None:
+    """`docker compose build` in `repository`; what it prints goes where ours goes, or to `output`. CommandFailed where
+    it fails."""
     compose = ["docker", "compose", "--env-file", os.devnull, "-f", "docker-compose.yml", "--progress", "plain"]
     buildkit = {**variables, "DOCKER_BUILDKIT": "1"}
     try:
-        done = subprocess.run([*compose, "build"], cwd=repository, env=buildkit, timeout=WITHIN_SEC, check=False)
+        done = subprocess.run(
+            [*compose, "build"], cwd=repository, env=buildkit, timeout=WITHIN_SEC, stdout=output, check=False
+        )
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"The images were not built within {WITHIN_SEC // 60} minutes.") from None
     if done.returncode != 0:
