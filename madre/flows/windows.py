@@ -70,11 +70,10 @@ class Windows:
         if window.is_over:
             return shown.window(window, self._house.clock.now())
         tick = self._reconciler.nudge()
-        let_go = await self._released(window)
         await self._reconciler.until(
-            lambda known: (
-                all(not known[name].is_up and known[name].state != "stopping" for name in let_go)
-                or bool(self._reconciler.left_alone.intersection(let_go))
+            lambda _known: (
+                window.window_id not in self._reconciler.live
+                or bool(self._reconciler.left_alone.intersection(window.services))
             ),
             tick=tick,
             within_sec=deadline.within(_CLOSE_WAIT_SEC),
