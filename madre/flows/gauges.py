@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Literal, get_args
 
-from config.app import House, Running, every
+from config.app import House, every
 from config.contracts.power import ServiceFigures, ServiceState
 from config.errors import Unavailable
 from config.memory import model_budget_mb
@@ -25,6 +26,7 @@ from madre.lives import Life
 from madre.traffic import Traffic, read_storage, read_traffic
 
 _FRESH_SEC = 1.0
+_PATIENCE_SEC = 0.5  # a slow look, at a busy engine say, must not make the state slow
 _MIB = 2**20
 _STATES = tuple(state for state in get_args(ServiceState) if state != "absent")
 _log = logging.getLogger(__name__)
@@ -40,19 +42,24 @@ class Gauges:
         self._known = known
         self._watched = Watched(house.clients)
         self._figures = Figures(limits_mb(house.settings))
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")
         house.metrics.add(self.families)
 
-    @property
-    def running(self) -> Running:
-        """What looks again and again while it is entered."""
-        return every(self._house.settings.power.figures_sec, self.look, name="figures")
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look again and again while the block runs."""
+        async with every(self._house.settings.power.figures_sec, self.look, name="figures")():
+            try:
+                yield
+            finally:
+                if self._looking is not None:
+                    self._looking.cancel()
+                    await asyncio.gather(self._looking, return_exceptions=True)
 
     async def look(self) -> None:
         """Measure what services take and ask those that are up what they have answered."""
-        async with self._looking:
-            await self._measure()
+        await self._measurement()
         if self._driver.simulated:
             return
         up = [name for name, life in self._known().items() if life.state in ("ready", "unready")]
@@ -63,10 +70,9 @@ class Gauges:
         self._figures.answered(_known_ones(told), self._house.clock.monotonic(), self._ages())
 
     async def fresh(self) -> Callable[[str], ServiceFigures]:
-        """What is known of each service; what it takes was measured within the last second."""
-        async with self._looking:  # who comes while another looks needs no look of their own
-            if self._house.clock.monotonic() - self._looked_at > _FRESH_SEC:
-                await self._measure()
+        """What is known of each service; what it takes was measured within the last second, unless that takes long."""
+        if self._house.clock.monotonic() - self._looked_at > _FRESH_SEC:
+            await asyncio.wait({self._measurement()}, timeout=_PATIENCE_SEC)
         return self._figures.of
 
     def families(self) -> Iterator[Family | SpreadFamily]:
@@ -74,6 +80,12 @@ class Gauges:
         yield from _life_families(self._known())
         yield from self._usage_families()
         yield from _traffic_families(self._figures.traffic)
+
+    def _measurement(self) -> asyncio.Task[None]:
+        """The look that is under way, or else a new one."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._measure(), name="one look")
+        return self._looking
 
     async def _measure(self) -> None:
         self._looked_at = self._house.clock.monotonic()

@@ -41,7 +41,7 @@ def open_window(stage: Stage) -> None:
     again = stage.door.open_window(order)
     stage.note("the same window asked for again", window_id=again.window_id)
     must(again.window_id == stage.window.window_id, "Opening the same set again made a second window.")
-    status = stage.door.status()
+    status = stage.settled_status()
     must(status.policy == "windowed", f"The policy shows as {status.policy}, not as windowed.")
     for service in services:
         state = next(one.state for one in status.services if one.name == service)
@@ -59,7 +59,7 @@ def check_health(stage: Stage) -> None:
             must(health.status == "ok", f"{service} says of itself that it is {health.status}.")
             must(health.module == service, f"On the port of {service} answers {health.module}.")
             must(door.is_ready(), f"{service} is not ready.")
-    status = stage.door.status()
+    status = stage.settled_status()
     must(not status.degraded, f"The status is degraded: {'; '.join(status.notes)}")
     stage.memory_awake_mb = sum(one.memory_mb or 0.0 for one in status.services)
     for one in status.services:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from config.contracts.power import PowerState, Window, WindowClose
+from config.contracts.status import FleetStatus
 from config.services import CORE
 from scripts.cli.door import Door
 from scripts.cli.failure import CommandFailed
 
 T = TypeVar("T")
 WOKEN = "wake"  # who opened a window that a request woke a service with
+_BUSY_WITHIN_SEC = 15.0
 _LOOK_EVERY_SEC = 0.25
 
 
@@ -56,6 +58,10 @@ class Stage:
         if self.window is None:
             raise CommandFailed("No window was opened.")
         return self.window
+
+    def settled_status(self) -> FleetStatus:
+        """The status; asked for again for a while where a part of the fleet was too busy to answer the gateway."""
+        return until(self.door.status, lambda status: not status.degraded, _BUSY_WITHIN_SEC)
 
     def close_woken(self) -> int:
         """Close the windows that requests opened, so that only what somebody asked for is left; how many."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from config.clock import SystemClock
+from config.clock import Clock, SystemClock
 from config.metrics import Metrics
 from madre.adapters.noop import NoopDriver
 from madre.drivers import Usage
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
-from tests.support.power import Madre, madre_in
+from tests.support.power import Madre, ScriptedDriver, madre_in
 
 OFTEN = {"figures_sec": 0.02}
 
@@ -129,3 +130,27 @@ async def test_what_only_plays_is_never_measured(tmp_path: Path) -> None:
         await madre.open("switch")
         assert await figures(madre, "switch") == {"usage": None, "traffic": None}
         assert not any(name.startswith("vx11_service_cpu") for name in await told(madre))
+
+
+class SlowDriver(ScriptedDriver):
+    """Measures only once it is let."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.let = asyncio.Event()
+
+    async def usage(self) -> Mapping[str, Usage]:
+        """The same, later."""
+        await self.let.wait()
+        return await super().usage()
+
+
+async def test_a_look_that_takes_long_does_not_hold_the_state_up(tmp_path: Path) -> None:
+    clock = SystemClock()
+    driver = SlowDriver(clock)
+    async with madre_in(tmp_path, clock=clock, driver=driver) as madre:
+        await madre.open("switch")
+        async with asyncio.timeout(5):
+            assert (await figures(madre, "switch"))["usage"] is None
+        driver.let.set()
+        await eventually(lambda: figures(madre, "switch"), lambda seen: seen["usage"] is not None)
