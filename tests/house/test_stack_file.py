@@ -57,6 +57,12 @@ def test_only_the_door_is_published(service: Service) -> None:
     assert DECLARED[service.name].get("ports", []) == published
 
 
+@every_service
+def test_names_lead_straight_to_the_task_but_for_the_door_that_every_machine_publishes(service: Service) -> None:
+    expected = None if service.name == "tentaculo_link" else "dnsrr"
+    assert DECLARED[service.name]["deploy"].get("endpoint_mode") == expected
+
+
 def test_madre_is_where_a_manager_answers_and_the_models_where_they_are() -> None:
     placed = {name: one["deploy"].get("placement", {}).get("constraints") for name, one in DECLARED.items()}
     assert placed["madre"] == ["node.role == manager"]

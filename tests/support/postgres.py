@@ -68,6 +68,11 @@ class Cluster:
         """Where the server is, as the fleet takes it; names the database that is always there."""
         return f"postgresql://vx11@/postgres?host={self.folder}&port={_PORT}"
 
+    def admit_everybody(self) -> None:
+        """Let connections over TCP in, from wherever the server will listen to."""
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all trust\n")
+
     @property
     def is_running(self) -> bool:
         """Whether it was started and not stopped."""
@@ -81,7 +86,7 @@ class Cluster:
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=die_with_parent, **self._as)  # noqa: PLW1509
         give_up = time.monotonic() + _START_SEC
-        while not self._answers():
+        while not self._answers(chosen["port"]):
             if self._server.poll() is not None or time.monotonic() > give_up:
                 raise AssertionError((self.folder / "log").read_text())
             time.sleep(0.02)
@@ -98,11 +103,11 @@ class Cluster:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _answers(self) -> bool:
+    def _answers(self, port: str) -> bool:
         import psycopg  # only where it is needed
 
         try:
-            psycopg.connect(self.url, connect_timeout=2).close()
+            psycopg.connect(self.url.replace(f"port={_PORT}", f"port={port}"), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
