@@ -44,7 +44,7 @@ COPY --from=packages /opt/vx11 /opt/vx11
 ENV PATH=/opt/vx11/bin:$PATH HOME=/app VX11_DATA_PATH=/data VX11_MODELS_PATH=/models VX11_SERVICE_HOSTS=names
 WORKDIR /app
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["python", "-S", "-m", "config.probe"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=120s --retries=3 CMD ["python", "-S", "-m", "config.probe"]
 ENTRYPOINT ["python", "-m", "config"]
 
 

@@ -28,7 +28,7 @@ from tests.support.worker import model_file
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
 USER = "10001"
-UP_SEC = 90.0
+UP_SEC = 240.0
 
 
 class DockerFleet:
@@ -54,6 +54,15 @@ class DockerFleet:
     async def up(self, *services: str) -> None:
         """Bring services up, all if none is named, and wait until they are healthy."""
         await self.compose("up", "-d", "--no-build", "--wait", "--wait-timeout", f"{UP_SEC:.0f}", *services)
+
+    async def keep_data_on(self, megabytes: int) -> None:
+        """Have the data volume be a small disk of its own, made before Compose would make it. It lasts while any
+        container uses it."""
+        disk = ("--driver", "local", "--opt", "type=tmpfs", "--opt", "device=tmpfs")
+        owned = f"size={megabytes}m,mode=0700,uid={USER},gid={USER}"
+        labels = (f"com.docker.compose.project={self.project}", "com.docker.compose.volume=data")
+        flags = [word for label in labels for word in ("--label", label)]
+        await run("docker", "volume", "create", *disk, "--opt", f"o={owned}", *flags, f"{self.project}_data")
 
     async def close(self) -> None:
         """Remove every container, network and volume of the project."""
@@ -126,11 +135,16 @@ def images() -> None:
 
 
 @asynccontextmanager
-async def docker_fleet(*models: str, **settings: str) -> AsyncIterator[DockerFleet]:
-    """A fleet of containers, all healthy, with these models registered; removed with the block."""
+async def docker_fleet(*models: str, data_mb: int = 0, **settings: str) -> AsyncIterator[DockerFleet]:
+    """A fleet of containers, all healthy, with these models registered; removed with the block.
+
+    With `data_mb` its data are on a disk of that size.
+    """
     await asyncio.to_thread(images)
     fleet = DockerFleet(**settings)
     try:
+        if data_mb:
+            await fleet.keep_data_on(data_mb)
         await fleet.up()
         if models:
             await fleet.shelve(*models)
