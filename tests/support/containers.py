@@ -51,9 +51,10 @@ needs_engine = pytest.mark.skipif(
 
 
 class Containers:
-    """One project of small containers; `behaviour` by service name is what `small_service.py` takes."""
+    """One project of small containers at the engine `host`; `behaviour` by service is what `small_service.py` takes."""
 
-    def __init__(self, folder: Path, **behaviour: str) -> None:
+    def __init__(self, folder: Path, *, host: str = ENGINE, **behaviour: str) -> None:
+        self._environment = {**os.environ, "DOCKER_HOST": host}
         self.file = folder / "docker-compose.json"
         self.project = f"vx11-test-{secrets.token_hex(4)}"
         self.declared: dict[str, Any] = {
@@ -69,7 +70,8 @@ class Containers:
 
     async def compose(self, *arguments: str) -> str:
         """Run `docker compose` on the project by hand."""
-        return await run("docker", "compose", "-p", self.project, "-f", str(self.file), *arguments)
+        argv = ("docker", "compose", "-p", self.project, "-f", str(self.file), *arguments)
+        return await run(*argv, environment=self._environment)
 
     async def up(self, *services: str) -> None:
         """Bring services up by hand."""
@@ -79,7 +81,8 @@ class Containers:
         """The container of each service."""
         form = '{{.ID}} {{.Label "com.docker.compose.service"}}'
         label = f"label=com.docker.compose.project={self.project}"
-        listed = await run("docker", "ps", *(["-a"] if also_ended else []), "--filter", label, "--format", form)
+        argv = ("docker", "ps", *(["-a"] if also_ended else []), "--filter", label, "--format", form)
+        listed = await run(*argv, environment=self._environment)
         return {service: container for container, service in (line.split() for line in listed.splitlines())}
 
     async def down(self) -> None:
