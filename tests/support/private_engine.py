@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.containers import listens
+from tests.support.containers import listens, run
 from tests.support.eventually import eventually
 
 _START_SEC = 60.0
@@ -36,14 +37,18 @@ class PrivateEngine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._socket = folder / "engine.sock"
+        self._bridge = f"vx11-{secrets.token_hex(3)}"  # told to have none, dockerd takes away everybody's `docker0`
         self.address = f"unix://{self._socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
+        if not Path(f"/sys/class/net/{self._bridge}").exists():
+            await run("ip", "link", "add", "name", self._bridge, "type", "bridge")
+            await run("ip", "address", "add", "10.212.0.1/24", "dev", self._bridge)
         own = ("--data-root", "data", "--exec-root", "exec", "--pidfile", "pid")
         paths = [word if word.startswith("--") else str(self._folder / word) for word in own]
-        alone = ("--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-masq=false")
+        alone = ("--bridge", self._bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false")
         pool = ("--default-address-pool", "base=10.213.0.0/16,size=24")
         argv = ["dockerd", *paths, "--host", self.address, *alone, *pool]
         with (self._folder / "log").open("ab") as log:
@@ -68,6 +73,7 @@ class PrivateEngine:
         """End it, with everything it had."""
         if self._process is not None:
             await self.stop()
+        await run("ip", "link", "delete", self._bridge)
         shutil.rmtree(self._folder)
 
     async def _answers(self) -> bool:
