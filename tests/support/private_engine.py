@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -56,12 +56,13 @@ class PrivateEngine:
         await eventually(self._answers, bool, within_sec=_START_SEC)
 
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it; with SIGTERM it ends its containers first."""
+        """End it; with SIGTERM it ends its containers first, with SIGKILL they stay."""
         assert self._process is not None
         self._process.send_signal(how)
         await asyncio.to_thread(self._process.wait, _STOP_SEC)
         self._process = None
-        (self._folder / "pid").unlink(missing_ok=True)
+        if how == signal.SIGKILL:
+            await asyncio.to_thread(self._clear_remains)
 
     async def load(self, image: str) -> None:
         """Have an image that the usual engine has."""
@@ -75,6 +76,14 @@ class PrivateEngine:
             await self.stop()
         await run("ip", "link", "delete", self._bridge)
         shutil.rmtree(self._folder)
+
+    def _clear_remains(self) -> None:
+        """What a service manager does after a crash: end the helper that lost its parent, remove what names them."""
+        helper = self._folder / "exec" / "containerd"
+        with suppress(ProcessLookupError):
+            os.kill(int((helper / "containerd.pid").read_text()), signal.SIGKILL)
+        shutil.rmtree(helper)
+        (self._folder / "pid").unlink()
 
     async def _answers(self) -> bool:
         assert self._process is not None
