@@ -75,6 +75,9 @@ class PrivateEngine:
         if self._process is not None:
             await self.stop()
         await run("ip", "link", "delete", self._bridge)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([one for one in mounts if one.startswith(f"{self._folder}/")]):
+            await run("umount", "--lazy", mount)
         shutil.rmtree(self._folder)
 
     def _clear_remains(self) -> None:
@@ -82,8 +85,8 @@ class PrivateEngine:
         helper = self._folder / "exec" / "containerd"
         with suppress(ProcessLookupError):
             os.kill(int((helper / "containerd.pid").read_text()), signal.SIGKILL)
-        shutil.rmtree(helper)
-        (self._folder / "pid").unlink()
+        for left in (helper / "containerd.pid", *helper.glob("*.sock*"), self._folder / "pid"):
+            left.unlink(missing_ok=True)
 
     async def _answers(self) -> bool:
         assert self._process is not None
