@@ -35,7 +35,7 @@ _BUSY_TIMEOUT_MS = 10_000
 class CommitWatcher(Protocol):
     """Notices that other connections commit, in this process or another; its owner closes it."""
 
-    async def commit(self) -> None:
+    async def committed(self) -> None:
         """Return soon after a commit that came after the last look; it may also return without one."""
 
     def close(self) -> None:

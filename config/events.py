@@ -102,7 +102,7 @@ class Journal:
 async def _next_commit(watcher: CommitWatcher) -> None:
     """Return soon after another connection committed, or once it may have while nobody could tell."""
     try:
-        await watcher.commit()
+        await watcher.committed()
     except Unavailable:
         await asyncio.sleep(_BAD_WEATHER_SEC)
 

@@ -116,7 +116,7 @@ class PostgresWatcher:
         self._conninfo = conninfo
         self._connection = _listening(conninfo)
 
-    async def commit(self) -> None:
+    async def committed(self) -> None:
         """Return once somebody has committed since the last look, or after a while; Unavailable if nobody answers."""
         await asyncio.sleep(_RING_AT_MOST_EVERY_SEC)
         try:

@@ -129,7 +129,7 @@ class SqliteWatcher:
         self._seen = version
         return moved
 
-    async def commit(self) -> None:
+    async def committed(self) -> None:
         """Return once another connection has committed since the last look."""
         await asyncio.sleep(_LOOK_EVERY_SEC)
         while not self.moved():

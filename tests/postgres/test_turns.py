@@ -113,7 +113,7 @@ def test_a_writer_that_stops_in_the_middle_loses_its_turn(database: Database) ->
 async def test_the_bell_rings_for_what_is_committed(database: Database) -> None:
     watcher = Postgres(database.url, 1000).watcher()
     async with asyncio.timeout(20):
-        heard = asyncio.ensure_future(watcher.commit())
+        heard = asyncio.ensure_future(watcher.committed())
         await asyncio.to_thread(tell, database, "heard")
         await heard
     assert not has_rung(watcher)
