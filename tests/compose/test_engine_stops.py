@@ -1,53 +1,31 @@
-"""The engine itself stops, in order or not, and is started again: an engine of the test's own."""
+"""An engine that stops and starts again under a fleet: `engine_stops.py`, run where it can do no harm."""
 
 from __future__ import annotations
 
-import signal
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from config import audit
-from tests.support.chats import books
-from tests.support.containers import IMAGE, Containers, fleet_on_containers, needs_engine
-from tests.support.eventually import eventually
-from tests.support.fleet import Fleet
-from tests.support.private_engine import needs_private_engine, private_engine
+from tests.support.containers import needs_engine
+from tests.support.fleet import ROOT
 
-pytestmark = [needs_engine, needs_private_engine, pytest.mark.timeout(300)]
-PATIENCE_SEC = 60.0
+INSIDE = Path(__file__).with_name("engine_stops.py")
 
-
-async def driver_answers(fleet: Fleet) -> bool:
-    return bool((await fleet.get("/health", 8001)).json()["checks"]["driver_answers"])
+# Under CI it must be possible: that it is not is a failure, not a reason to skip.
+needs_private_engine = pytest.mark.skipif(
+    "CI" not in os.environ and (os.geteuid() != 0 or shutil.which("dockerd") is None),
+    reason="an engine of its own needs dockerd and root",
+)
+pytestmark = [needs_engine, needs_private_engine, pytest.mark.timeout(700)]
 
 
-async def running(containers: Containers) -> set[str]:
-    return set(await containers.ids(also_ended=False))
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-async def test_windows_outlive_an_engine_that_stops_and_starts_again(tmp_path: Path, how: signal.Signals) -> None:
-    async with private_engine(IMAGE) as engine:
-        project = Containers(tmp_path, host=engine.address)
-        async with fleet_on_containers(tmp_path, engine=engine.address, containers=project) as (fleet, containers):
-            held = await fleet.power("window/open", {"services": ["hermes"], "ttl_sec": 3600})
-            await fleet.power("window/open", {"services": ["switch"], "ttl_sec": 5})
-            made = await containers.ids()
-            await engine.stop(how)
-            await eventually(lambda: driver_answers(fleet), lambda answers: not answers, within_sec=PATIENCE_SEC)
-            assert (await fleet.power("state"))["window_id"] == held["window_id"]
-            await engine.start()
-            await eventually(lambda: driver_answers(fleet), bool, within_sec=PATIENCE_SEC)
-            await fleet.comes_to("hermes", "ready", within_sec=PATIENCE_SEC)
-            await fleet.comes_to("switch", "asleep", within_sec=PATIENCE_SEC)
-            await eventually(lambda: running(containers), lambda names: names == {"hermes"}, within_sec=PATIENCE_SEC)
-            assert await containers.ids() == made
-            state = await fleet.power("state")
-            assert [(one["window_id"], one["deadline"]) for one in state["windows"]] == [
-                (held["window_id"], held["deadline"])
-            ]
-            await fleet.power("window/close", {"window_id": held["window_id"]})
-            await fleet.comes_to("hermes", "asleep", within_sec=PATIENCE_SEC)
-            with books(fleet) as session:
-                assert audit.verify(session).is_intact
+def test_windows_outlive_an_engine_that_stops() -> None:
+    script = 'ip link set lo up && exec "$0" -m pytest -q -x -p no:cacheprovider "$1"'
+    argv = ["unshare", "--net", "sh", "-c", script, sys.executable, str(INSIDE)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "2 passed" in done.stdout or ".." in done.stdout, done.stdout
