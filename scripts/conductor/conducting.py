@@ -47,7 +47,7 @@ class Conductor:
         result, looks = PhaseResult(name, passed=False, notes=self._stage.notes), Looks()
         try:
             result.waited_sec = self._machine.settle(self._max_cpu, self._patience_sec)
-            before = self._stage.door.status()
+            before = self._stage.settled_status()
             with self._machine.watched(looks):
                 began = time.monotonic()
                 try:

@@ -20,7 +20,7 @@ PHASES = ["open", "health", "flows", "close", "solo_madre"]
 
 
 async def test_five_phases_figures_and_readiness(tmp_path: Path) -> None:
-    async with docker_fleet(SMALL, VX11_POWER_FIGURES_SEC="0.5") as fleet:
+    async with docker_fleet(SMALL, VX11_POWER_WINDOWS_TIMEOUT_SEC="120", VX11_POWER_FIGURES_SEC="0.5") as fleet:
         script = await asyncio.create_subprocess_exec(
             *(sys.executable, "scripts/e2e_test_conductor_v1.py", "--url", fleet.url(8000)),
             *("--max-cpu", "101", "--out", str(tmp_path)),
@@ -34,7 +34,7 @@ async def test_five_phases_figures_and_readiness(tmp_path: Path) -> None:
         phases = json.loads(kept.read_text())["phases"]
         assert [phase["phase"] for phase in phases] == PHASES
         assert phases[2]["services"]["switch"]["cpu_sec"] > 0
-        await fleet.comes_to("switch", "ready")  # the policy is `full` again
+        await fleet.comes_to("switch", "ready", within_sec=120)  # the policy is `full` again
         text = await eventually(lambda: exposition(fleet), lambda told: ANSWERED in told, within_sec=30)
         for series in ("cpu_seconds_total", "memory_bytes", "written_bytes_total"):
             assert f'vx11_service_{series}{{service="switch"}}' in text
