@@ -154,7 +154,7 @@ async def test_the_public_default_token_is_refused_off_loopback(tmp_path: Path) 
         text=True,
     )
     assert refused.returncode == 1
-    assert "0.0.0.0 is not loopback" in refused.stderr
+    assert "VX11_BIND is 0.0.0.0" in refused.stderr
 
 
 async def crash_looping(fleet: Fleet) -> httpx.Response:
