@@ -38,7 +38,8 @@ async def test_every_enabled_model_is_loaded_in_its_turn_and_infers(tmp_path: Pa
         assert status["started_at"] < status["finished_at"]
         uses = await room.kept(ModelUsageStat, 3)
         assert {(use.model, use.outcome) for use in uses} == {("a", "ok"), ("b", "ok"), ("c", "ok")}
-        assert [event["model"] for event in room.events("model.unloaded")] == ["a"]  # room for two: the oldest went
+        [unloaded] = room.events("model.unloaded")  # room for two: the one that is quicker to bring back went
+        assert unloaded["model"] in ("a", "b")
 
 
 async def test_one_that_fails_does_not_keep_the_others_cold(room: Room) -> None:
