@@ -20,7 +20,7 @@ from config.errors import DeadlineExceeded, VX11Error
 from config.logs import correlation_id
 from config.streaming import Head
 from switch.admission import Admission, Admitted, Bounds, Enter
-from switch.choose import ModelFile
+from switch.choose import ModelFile, context_of
 from switch.line import Ask, Place
 from switch.orders import Asker, Order
 from switch.pool import Pool, settle
@@ -118,7 +118,7 @@ class Local:
         return guest
 
     def _ask_for(self, ticket: int, file: ModelFile, rates: ModelRates, order: Order, asker: Asker) -> Ask:
-        prompt = order.prompt_tokens_guess
+        prompt = self._prompt_tokens(file, order)
         answer = 0.0 if order.path == _NO_ANSWER else rates.answer_tokens(order.max_tokens)
         left = deadline.seconds_left()
         return Ask(
@@ -133,6 +133,12 @@ class Local:
             width=min(order.n, self._parallel),
             deadline=None if left is None else self._now() + left,
         )
+
+    def _prompt_tokens(self, file: ModelFile, order: Order) -> int:
+        """What a request asks to be read. Of a prompt beyond the context nothing is: it takes nobody's place."""
+        if order.path == _NO_ANSWER:  # many texts, each with a context of its own
+            return order.prompt_tokens_guess
+        return min(order.prompt_tokens_guess, context_of(file, self._house.settings.switch.context_tokens))
 
     async def _waited(self, guest: Guest) -> bool:
         """Wait for the guest's turn, a second at most; whether it came. DeadlineExceeded when its time is up."""

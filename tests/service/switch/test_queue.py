@@ -120,6 +120,20 @@ async def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
         await asyncio.gather(*waiting)
 
 
+async def test_prompts_beyond_the_context_take_nobody_s_place(tmp_path: Path) -> None:
+    """They count with what could be read of them, not with their megabytes."""
+    async with switch_in(tmp_path, parallel=1, context_tokens=512, max_waiting_tokens=10_000) as room:
+        room.plan("a", {"holds": "more"})
+        messages = [{"role": "user", "content": "😀" * 20_000}]
+        long = {"model": "a", "messages": messages, "max_tokens": 1, "stream": True}
+        waiting = [asyncio.ensure_future(room.client.post("/v1/chat/completions", json=long)) for _ in range(5)]
+        await counts(room, 1, 4)
+        last = asking(room, "a", stream=True)
+        await counts(room, 1, 5)
+        room.let("more")
+        assert {answer.status_code for answer in await asyncio.gather(*waiting, last)} == {200}
+
+
 async def test_a_deadline_that_passes_while_waiting_ends_the_wait(tmp_path: Path) -> None:
     async with switch_in(tmp_path, parallel=1) as room:
         room.plan("a", {"holds": "more"})
