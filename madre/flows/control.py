@@ -82,8 +82,9 @@ class Control:
             reason=reason,
             origin="control",
         )
+        self._reconciler.forgive([name])
         await self._house.db.writing(self._leasing.take, lease, caller)
-        await self._until(name, lambda known: known[name].state == "ready" or known[name].is_hopeless, forgive=True)
+        await self._until(name, lambda known: known[name].state == "ready" or known[name].is_hopeless)
 
     async def _stop(self, name: str, caller: Caller) -> None:
         await self._house.db.writing(self._let_go, name, caller)
@@ -124,8 +125,8 @@ class Control:
             if after != window:
                 self._leasing.changed(session, after, caller, "power.window.close")
 
-    async def _until(self, name: str, holds: Callable[[Known], bool], *, forgive: bool = False) -> None:
-        tick = self._reconciler.nudge(forgive=[name] if forgive else ())
+    async def _until(self, name: str, holds: Callable[[Known], bool]) -> None:
+        tick = self._reconciler.nudge()
         await self._reconciler.until(holds, tick=tick, within_sec=_WAIT_SEC)
 
     def _run(self, name: str, began: float) -> DriverRun:

@@ -28,7 +28,9 @@ class Policies:
     async def apply(self, policy: Policy, caller: Caller) -> PolicyStatus:
         """Put `policy` in force; open windows stay. NotEnoughMemory where what it keeps up does not fit."""
         is_new = await self._house.db.writing(self._put, policy, caller)
-        self._reconciler.nudge(forgive=self._reconciler.known if is_new else ())
+        if is_new:
+            self._reconciler.forgive(self._reconciler.known)
+        self._reconciler.nudge()
         return PolicyStatus(policy=policy, active=True, applied=is_new)
 
     def _put(self, session: Session, policy: Policy, caller: Caller) -> bool:

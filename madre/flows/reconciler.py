@@ -85,12 +85,16 @@ class Reconciler:
             self._nudged.set()
             await loop  # not cancelled: an act and its row belong together
 
-    def nudge(self, *, forgive: Iterable[str] = (), restart: Iterable[str] = ()) -> int:
+    def forgive(self, services: Iterable[str]) -> None:
+        """Failures of these no longer count. To be said before the row is written that wants them up: a tick that
+        sees the row then knows of it, and no new window pays for an old failure."""
+        self._forgiven.update(services)
+
+    def nudge(self, *, restart: Iterable[str] = ()) -> int:
         """Look now; the number of the first tick that will know of this.
 
-        Failures of `forgive` no longer count; what runs of `restart` is stopped once, and comes back if held.
+        What runs of `restart` is stopped once, and comes back if held.
         """
-        self._forgiven.update(forgive)
         self._restarting.update(restart)
         self._nudged.set()
         return self._begun + 1
@@ -132,8 +136,8 @@ class Reconciler:
         self._begun += 1
         number = self._begun
         self._follow_clock()
-        self._forgive()
         policy, held = await self._house.db.reading(self._read)
+        self._count_forgiven()
         await self._look()
         reasons = desired(policy, held, self._names)
         busy = await self._busy(reasons, held)
@@ -167,7 +171,7 @@ class Reconciler:
             _log.warning("the clock was set by %+.1f s", jump.total_seconds())
             self._lives = {name: lives.shifted(life, jump) for name, life in self._lives.items()}
 
-    def _forgive(self) -> None:
+    def _count_forgiven(self) -> None:
         for service in self._forgiven:
             self._lives[service] = lives.forgiven(self._lives[service])
         self._forgiven.clear()

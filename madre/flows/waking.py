@@ -82,16 +82,20 @@ class WakeFlow:
         )
 
     async def _refuse_hopeless(self, service: str) -> None:
-        """A service that kept failing rests for a while: no request opens another window onto it."""
+        """A service that kept failing rests for a while: no request opens another window onto it. Then it has its
+        next chance."""
         life = self._reconciler.known[service]
-        if life.is_hopeless and not life.may_start(self._house.clock.now()):
+        if not life.is_hopeless:
+            return
+        if not life.may_start(self._house.clock.now()):
             raise await self._failed(service)
+        self._reconciler.forgive([service])
 
     async def _until_ready(self, service: str, wait_sec: float) -> None:
         life = self._reconciler.known[service]
         if life.state == "ready":
             return
-        tick = self._reconciler.nudge(forgive=[service] if life.is_hopeless else ())
+        tick = self._reconciler.nudge()
         is_settled = await self._reconciler.until(
             lambda known: known[service].state == "ready" or known[service].is_hopeless, tick=tick, within_sec=wait_sec
         )

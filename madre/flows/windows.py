@@ -56,8 +56,9 @@ class Windows:
         self._must_be_enabled()
         _must_be_allowed(body.services)
         began = self._house.clock.monotonic()
+        self._reconciler.forgive(body.services)
         window = await self._house.db.writing(self._leasing.take, self._lease(body, caller), caller)
-        tick = self._reconciler.nudge(forgive=window.services)
+        tick = self._reconciler.nudge()
         if not body.wait:
             return self._answer(window, began, 0, "not waited for")
         await self._reconciler.until(_settled(window, body.skip_health), tick=tick, within_sec=self._patience_sec())
