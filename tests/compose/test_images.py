@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,12 +40,8 @@ async def in_image(target: str, *command: str, mounts: tuple[str, ...] = ()) -> 
 
 
 @every_image
-async def test_an_image_is_not_larger_than_its_duty(
-    target: str, record_property: Callable[[str, object], None]
-) -> None:
+async def test_an_image_is_not_larger_than_its_duty(target: str) -> None:
     own, base = [(await inspected(name))["Size"] / 1e6 for name in (f"vx11-{target}", BASE)]
-    record_property("megabytes", round(own))
-    record_property("added_to_base", round(own - base))
     assert own - base < ROOM[target]
 
 
