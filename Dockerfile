@@ -13,9 +13,9 @@ RUN rm -f /etc/apt/apt.conf.d/docker-clean
 # All of the lock but what only llama-cpp-python's high-level class imports, which the house never does: 66 MB.
 FROM python AS packages
 COPY requirements.lock /tmp/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python3 -m venv --without-pip /opt/vx11 \
- && python3 -m pip --python /opt/vx11/bin/python install \
+ && PIP_CACHE_DIR=/var/cache/pip python3 -m pip --python /opt/vx11/bin/python install \
       --no-input --disable-pip-version-check --require-hashes --only-binary=:all: --no-deps -r /tmp/requirements.lock \
  && /opt/vx11/bin/pip uninstall --yes --quiet numpy diskcache
 
@@ -27,7 +27,7 @@ WORKDIR /build
 COPY requirements-build.lock requirements-llama.lock ./
 COPY scripts/__init__.py scripts/quantities.py scripts/surroundings.py scripts/terminal.py scripts/
 COPY scripts/setup scripts/setup
-RUN --mount=type=cache,target=/root/.cache python3 -m scripts.setup.wheel /wheels
+RUN --mount=type=cache,target=/var/cache/wheels XDG_CACHE_HOME=/var/cache/wheels python3 -m scripts.setup.wheel /wheels
 
 
 FROM python AS house
