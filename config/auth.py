@@ -61,6 +61,9 @@ class Scope(StrEnum):
     MODELS_WRITE = "models:write"
     POWER_READ = "power:read"
     POWER_WRITE = "power:write"
+    PLANS_READ = "plans:read"
+    PLANS_WRITE = "plans:write"
+    PLANS_ALL = "plans:all"
     TOKENS_ADMIN = "tokens:admin"
     MAINTENANCE = "maintenance"
     FLEET = "fleet"
@@ -74,6 +77,9 @@ _LOWEST: dict[Scope, Role] = {
     Scope.MODELS_WRITE: Role.OPERATOR,
     Scope.POWER_READ: Role.USER,
     Scope.POWER_WRITE: Role.OPERATOR,
+    Scope.PLANS_READ: Role.USER,
+    Scope.PLANS_WRITE: Role.USER,
+    Scope.PLANS_ALL: Role.OPERATOR,
     Scope.TOKENS_ADMIN: Role.ADMIN,
     Scope.MAINTENANCE: Role.ADMIN,
     Scope.FLEET: Role.SYSTEM,
