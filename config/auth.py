@@ -65,6 +65,7 @@ class Scope(StrEnum):
     PLANS_WRITE = "plans:write"
     PLANS_ALL = "plans:all"
     TOKENS_ADMIN = "tokens:admin"
+    AUTONOMY = "autonomy"
     MAINTENANCE = "maintenance"
     FLEET = "fleet"
 
@@ -80,6 +81,7 @@ _LOWEST: dict[Scope, Role] = {
     Scope.PLANS_READ: Role.USER,
     Scope.PLANS_WRITE: Role.USER,
     Scope.PLANS_ALL: Role.OPERATOR,
+    Scope.AUTONOMY: Role.OPERATOR,
     Scope.TOKENS_ADMIN: Role.ADMIN,
     Scope.MAINTENANCE: Role.ADMIN,
     Scope.FLEET: Role.SYSTEM,

@@ -5,7 +5,15 @@ Importing this package fills `Base.metadata` with all of them. Sessions come fro
 
 from config.db_schema.base import Base, UtcDateTime, new_id
 from config.db_schema.hermes import CliOnboardingState, CliProvider, LocalModelV2, ModelDownload
-from config.db_schema.kernel import ApiToken, AuditLog, EventRow, ForensicLedger, IdempotencyKey, User
+from config.db_schema.kernel import (
+    ApiToken,
+    AuditLog,
+    Context7Session,
+    EventRow,
+    ForensicLedger,
+    IdempotencyKey,
+    User,
+)
 from config.db_schema.madre import (
     ConfirmationRow,
     IntentLog,
@@ -37,6 +45,7 @@ __all__ = [
     "CliOnboardingState",
     "CliProvider",
     "CliUsageStat",
+    "Context7Session",
     "ConfirmationRow",
     "EventRow",
     "FluzoSignal",
