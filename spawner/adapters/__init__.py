@@ -1,0 +1,1 @@
+"""Whatever runs daughters: the ladder of isolation."""
