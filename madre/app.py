@@ -12,7 +12,7 @@ from madre.adapters.swarm import swarm_driver
 from madre.drivers import Driver
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
-from madre.routes import power
+from madre.routes.power import power
 
 
 def create(house: House, driver: Driver | None = None) -> FastAPI:

@@ -17,11 +17,12 @@ from config.contracts.base import Page
 from config.contracts.power import DriverRun, ServiceControl, ServiceControlResult, ServiceLimits
 from config.errors import Conflict, ControlDisabled, ServiceAbsent
 from config.services import CORE, FLEET, is_present, service_named
-from madre import store, windows
+from madre import windows
 from madre.clients import Watched
 from madre.desired import desired
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Known, Reconciler
+from madre.store import power as store
 from madre.windows import Lease
 
 Verb = Literal["start", "stop", "restart"]

@@ -13,10 +13,11 @@ from config.contracts.power import Policy
 from config.db_schema import new_id
 from config.memory import fleet_mb
 from config.services import FLEET, present_services
-from madre import store, windows
+from madre import windows
 from madre.admission import admit
 from madre.desired import desired
 from madre.flows.record import announce
+from madre.store import power as store
 from madre.windows import Lease, Window
 
 _DECLARED_MB = {service.name: service.memory_mb for service in FLEET.values()}

@@ -8,9 +8,9 @@ from config import audit
 from config.app import House
 from config.auth import Caller
 from config.contracts.power import Policy, PolicyStatus
-from madre import store
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Reconciler
+from madre.store import power as store
 
 
 class Policies:

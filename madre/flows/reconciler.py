@@ -20,12 +20,13 @@ from config.app import House, task
 from config.contracts.power import Policy
 from config.errors import StartFailed, Unavailable
 from config.services import FLEET, present_services
-from madre import lives, reconcile, store, windows
+from madre import lives, reconcile, windows
 from madre.clients import Watched
 from madre.desired import Reasons, desired
 from madre.drivers import Driver
 from madre.flows.record import Record
 from madre.lives import Life
+from madre.store import power as store
 from madre.windows import Window
 
 _IN_FLUX_SEC = 0.025

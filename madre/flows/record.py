@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from config import audit
 from config.app import House
 from config.contracts.events import Severity
-from madre import store
 from madre.drivers import Driver
 from madre.lives import Fact, Life
+from madre.store import power as store
 from madre.windows import Window
 
 _log = logging.getLogger(__name__)

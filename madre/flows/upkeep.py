@@ -13,7 +13,6 @@ from config import audit
 from config.app import House
 from config.auth import Caller
 from config.contracts.power import Maintenance, MaintenanceReport
-from madre import store
 from madre.adapters.backup import backed_up
 from madre.retention import cutoffs
 

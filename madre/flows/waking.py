@@ -12,10 +12,11 @@ from config.auth import Caller
 from config.contracts.power import Wake, WakeAnswer
 from config.errors import OffByPolicy, ServiceAbsent, StartFailed, Waking
 from config.services import CORE, is_present, service_named
-from madre import store, windows
+from madre import windows
 from madre.desired import desired
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Reconciler
+from madre.store import power as store
 from madre.windows import Lease, Window
 
 _LEASE_SHARE = 0.1  # of the time a woken service stays up: the door asks again that often, so the rest slides with use

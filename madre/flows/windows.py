@@ -15,11 +15,12 @@ from config.contracts.power import DriverRun, PowerState, WindowClose, WindowExt
 from config.errors import Invalid, NotFound, OffByPolicy, StartFailed
 from config.paging import cut, decode_cursor
 from config.services import CORE, FLEET, is_present
-from madre import shown, store, windows
+from madre import shown, windows
 from madre.desired import desired
 from madre.flows.gauges import Gauges
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Known, Reconciler
+from madre.store import power as store
 from madre.windows import Lease, Window
 
 _CLOSE_WAIT_SEC = 8.0

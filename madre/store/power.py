@@ -1,21 +1,18 @@
-"""All SQL of madre's tables. Every function takes a session; none commits."""
+"""SQL of power: policy, windows, what was done to services, how they were last seen."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, func, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from config.contracts.power import Policy, WindowMode, WindowState
-from config.db_schema.base import Base
 from config.db_schema.madre import ModuleStatus, PowerEvent, PowerWindow, SystemState
 from config.paging import Position
 from madre.lives import Life
-from madre.retention import AGE_COLUMN
 from madre.windows import Origin, Window
 
 _POLICY_KEY = "power.policy"
@@ -106,32 +103,6 @@ def keep_life(session: Session, service: str, life: Life, memory_mb: float | Non
             updated_at=now,
         )
     )
-
-
-def rows_before(session: Session, cutoffs: Mapping[str, datetime]) -> dict[str, int]:
-    """For each table, how many of its rows are older than its cutoff."""
-    return {
-        name: session.scalar(select(func.count()).select_from(_table(name)).where(_age(name) < before)) or 0
-        for name, before in cutoffs.items()
-    }
-
-
-def delete_before(session: Session, name: str, before: datetime, at_most: int) -> int:
-    """Delete up to `at_most` rows of table `name` older than `before`, oldest first; how many."""
-    key = _table(name).c.id
-    oldest = select(key).where(_age(name) < before).order_by(key).limit(at_most)
-    ids = list(session.scalars(oldest))
-    if ids:
-        session.execute(delete(_table(name)).where(key.in_(ids)))
-    return len(ids)
-
-
-def _table(name: str) -> Table:
-    return Base.metadata.tables[name]
-
-
-def _age(name: str) -> Any:
-    return _table(name).c[AGE_COLUMN[name]]
 
 
 def _window(row: PowerWindow) -> Window:
