@@ -15,6 +15,7 @@ from config.auth import Caller
 from config.contracts.power import Maintenance, MaintenanceReport
 from madre.adapters.backup import backed_up
 from madre.retention import cutoffs
+from madre.store import terms as store
 
 _ROWS_AT_ONCE = 1_000
 _BREATH_SEC = 0.02  # between two batches, so that other writers get their turn
