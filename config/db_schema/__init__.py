@@ -28,6 +28,7 @@ from config.db_schema.madre import (
     SystemState,
     Task,
 )
+from config.db_schema.spawner import DaughterAttempt, DaughterRow, DaughterTask
 from config.db_schema.switch import (
     CliUsageStat,
     FluzoSignal,
@@ -45,8 +46,11 @@ __all__ = [
     "CliOnboardingState",
     "CliProvider",
     "CliUsageStat",
-    "Context7Session",
     "ConfirmationRow",
+    "Context7Session",
+    "DaughterAttempt",
+    "DaughterRow",
+    "DaughterTask",
     "EventRow",
     "FluzoSignal",
     "ForensicLedger",
