@@ -57,6 +57,9 @@ class Scope(StrEnum):
     CHAT = "chat"
     STATUS_READ = "status:read"
     EVENTS_READ = "events:read"
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    JOBS_ALL = "jobs:all"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     POWER_READ = "power:read"
@@ -73,6 +76,9 @@ class Scope(StrEnum):
 _LOWEST: dict[Scope, Role] = {
     Scope.CHAT: Role.USER,
     Scope.STATUS_READ: Role.USER,
+    Scope.JOBS_READ: Role.USER,
+    Scope.JOBS_WRITE: Role.USER,
+    Scope.JOBS_ALL: Role.OPERATOR,
     Scope.MODELS_READ: Role.USER,
     Scope.EVENTS_READ: Role.OPERATOR,
     Scope.MODELS_WRITE: Role.OPERATOR,

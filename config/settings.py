@@ -219,6 +219,64 @@ class HermesSettings(BaseSettings):
     program_output_kb: Count = Field(default=1024, description="How much a command-line program may say, KiB.")
 
 
+class SpawnerSettings(BaseSettings):
+    """What daughter tasks may take, and how many there may be."""
+
+    model_config = _group("VX11_SPAWNER_")
+
+    at_once: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=8, description="Daughters at once while Switch sleeps; awake, its fluzo says 2, 5 or 10."
+    )
+    max_waiting: Count = Field(default=500, description="Jobs that may wait; more are told to come back later.")
+    max_waiting_per_user: Count = Field(default=100, description="Of these, jobs of one user.")
+    max_depth: Count = Field(default=4, description="How many generations a family of jobs may have.")
+    memory_mb: Annotated[int, Field(ge=16)] = Field(
+        default=128, description="Memory of an attempt, unless the job says, MiB."
+    )
+    processes: Count = Field(default=16, description="Processes and threads of an attempt, unless the job says.")
+    output_kb: Count = Field(default=1024, description="Output kept of an attempt, head and tail together, KiB.")
+    files: Count = Field(default=256, description="Files an attempt may have open.")
+    file_mb: Count = Field(default=64, description="How large a file of an attempt may get, MiB.")
+    most: Annotated[float, Field(ge=1)] = Field(
+        default=8, description="How many times these limits a job may ask for, or a retry be given."
+    )
+    backoff_sec: Annotated[float, Field(ge=0)] = Field(
+        default=1, description="Unit of the wait before retry n: min(300, 2^n) of it, give or take."
+    )
+    keep_days: Count = Field(default=7, description="Days that folders and output of ended jobs are kept.")
+
+
+class MadreSettings(BaseSettings):
+    """Conversations, and what one person may ask of madre at once; autonomy's pace."""
+
+    model_config = _group("VX11_MADRE_")
+
+    conversation_ttl_sec: Seconds = Field(
+        default=86_400, description="How long a conversation that nobody goes on with is remembered."
+    )
+    conversation_turns: Count = Field(default=40, description="How many of its newest turns a conversation keeps.")
+    conversations_per_user: Count = Field(
+        default=100, description="Conversations of one user; the longest unused goes when one more begins."
+    )
+    context_chars: Annotated[int, Field(ge=0)] = Field(
+        default=6_000, description="How much of a conversation a model is told, characters, newest turns first."
+    )
+    parallel_per_user: Count = Field(
+        default=4, description="Sentences and intents of one user that are at work at once; above: 429."
+    )
+    sentences_per_min: Count = Field(default=60, description="Sentences and intents a minute of one user; above: 429.")
+    answer_wait_sec: Seconds = Field(
+        default=110, description="How long a call waits for its answer; later it is had by its correlation id."
+    )
+    autonomy_interval_sec: Seconds = Field(default=30, description="Seconds between two ticks of autonomy.")
+    autonomy_acts_per_hour: Annotated[int, Field(ge=0)] = Field(
+        default=6, description="What autonomy may delegate in an hour."
+    )
+    autonomy_cooldown_sec: Seconds = Field(
+        default=900, description="How long autonomy leaves a finding alone after it did something about it."
+    )
+
+
 class RetentionSettings(BaseSettings):
     """How many days rows are kept, table by table; maintenance deletes older ones."""
 
@@ -282,6 +340,8 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     switch: SwitchSettings = Field(default_factory=SwitchSettings)
     hermes: HermesSettings = Field(default_factory=HermesSettings)
+    spawner: SpawnerSettings = Field(default_factory=SpawnerSettings)
+    madre: MadreSettings = Field(default_factory=MadreSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @field_validator("token")
@@ -306,6 +366,11 @@ class Settings(BaseSettings):
     def logs_path(self) -> Path:
         """The folder of what each service prints."""
         return self.data_path / "logs"
+
+    @property
+    def spawner_path(self) -> Path:
+        """The folder of daughters: what they work in and what they said."""
+        return self.data_path / "spawner"
 
     @property
     def backups_path(self) -> Path:
