@@ -12,6 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -46,6 +47,25 @@ class Timeout(Enum):
     SLOW = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked of a peer; what a PATCH leaves unsaid stays as it is, so it is not sent."""
+
+    method: str
+    path: str
+    body: BaseModel | None = None
+    params: dict[str, Any] | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def content(self) -> str | None:
+        """The body as JSON."""
+        return None if self.body is None else self.body.model_dump_json(exclude_unset=self.method == "PATCH")
+
+
 class Peer:
     """Another service of the fleet, seen from this one."""
 
@@ -69,7 +89,7 @@ class Peer:
         params: dict[str, Any] | None = None,
     ) -> A:
         """GET `path`; tried up to three times when the peer cannot be reached."""
-        return await self._call("GET", path, None, answer, on_behalf, timeout, params)
+        return await self._call(_Request("GET", path, params=params), answer, on_behalf, timeout)
 
     async def post(
         self,
@@ -79,9 +99,28 @@ class Peer:
         answer: type[A],
         on_behalf: Caller | None = None,
         timeout: Timeout = Timeout.NORMAL,
+        key: str | None = None,
     ) -> A:
-        """POST `body` to `path`, once."""
-        return await self._call("POST", path, body, answer, on_behalf, timeout, None)
+        """POST `body` to `path`, once; with a `key` (`Idempotency-Key`) it may be said again and is done once."""
+        return await self._call(_Request("POST", path, body, key=key), answer, on_behalf, timeout)
+
+    async def patch(
+        self,
+        path: str,
+        body: BaseModel,
+        *,
+        answer: type[A],
+        on_behalf: Caller | None = None,
+        timeout: Timeout = Timeout.NORMAL,
+    ) -> A:
+        """PATCH `path` with what `body` sets, once."""
+        return await self._call(_Request("PATCH", path, body), answer, on_behalf, timeout)
+
+    async def delete(
+        self, path: str, *, answer: type[A], on_behalf: Caller | None = None, timeout: Timeout = Timeout.NORMAL
+    ) -> A:
+        """DELETE `path`, once; a second time it is NotFound."""
+        return await self._call(_Request("DELETE", path), answer, on_behalf, timeout)
 
     async def vital(self, path: str, *, answer: type[A]) -> A | None:
         """What the open path `path` (/ready, /health) says this moment; None where nobody answers with 200.
@@ -103,43 +142,29 @@ class Peer:
             return None
         return response.text if response.status_code == 200 else None
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: BaseModel | None,
-        answer: type[A],
-        on_behalf: Caller | None,
-        timeout: Timeout,
-        params: dict[str, Any] | None,
-    ) -> A:
-        response = await self._send(method, path, body, on_behalf or self._self_caller, timeout, params)
+    async def _call(self, asked: _Request, answer: type[A], on_behalf: Caller | None, timeout: Timeout) -> A:
+        response = await self._send(asked, on_behalf or self._self_caller, timeout)
         if response.is_error:
             raise error_from_answer(response.status_code, response.headers, response.content)
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
-            raise BadPeer(f"{self._name} answered {method} {path} with something else than agreed.") from error
+            raise BadPeer(f"{self._name} answered {asked} with something else than agreed.") from error
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        body: BaseModel | None,
-        caller: Caller,
-        timeout: Timeout,
-        params: dict[str, Any] | None,
-    ) -> httpx.Response:
+    async def _send(self, asked: _Request, caller: Caller, timeout: Timeout) -> httpx.Response:
         seconds = deadline.within(timeout.value)
-        too_late = PeerTimeout(f"{self._name} did not answer {method} {path} within {seconds:g} s.")
+        too_late = PeerTimeout(f"{self._name} did not answer {asked} within {seconds:g} s.")
         if seconds == 0:
             raise too_late
+        headers = self._headers(caller, seconds)
+        if asked.key is not None:
+            headers["idempotency-key"] = asked.key
         request = self._http.build_request(
-            method,
-            path,
-            params=params,
-            content=None if body is None else body.model_dump_json(),
-            headers=self._headers(caller, seconds),
+            asked.method,
+            asked.path,
+            params=asked.params,
+            content=asked.content,
+            headers=headers,
             timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SEC)),
         )
         with self._guarded() as breaker:
