@@ -1,0 +1,92 @@
+"""Intents as calls: `POST /vx11/intent` at the door, `POST /madre/intent` behind it (CONTRACT, sections 3 and 5)."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from config.contracts.base import Answer, Request, Timestamp
+from config.contracts.conversations import Confirmation, Mode, ProposedStep
+from config.contracts.plans import Fault, Risk
+
+IntentType = Literal["chat", "plan", "exec", "spawn"]
+IntentStatus = Literal["QUEUED", "RUNNING", "WAITING", "DONE", "ERROR"]
+CorrelationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Priority = Literal["P0", "P1", "P2"]
+MAX_PAYLOAD_BYTES = 262_144
+_TYPES = (
+    "`chat`: as /madre/chat; `plan`: a plan is drawn up and waits, whatever its risk; `exec`: a plan that starts at "
+    "once when its risk is LOW; `spawn`: a task for a daughter (`payload`: `code`, `task_type`, limits), as a plan."
+)
+_PAYLOAD = (
+    "`action` with `arguments` names a registered action outright; `session_id` goes on with a conversation; for "
+    "`spawn` the arguments of the task. At most 256 KiB."
+)
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(value)) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"at most {MAX_PAYLOAD_BYTES} bytes as JSON")
+    return value
+
+
+class DoorIntent(Request):
+    """An intent from outside. `require` says of services whether they must be had (true: woken first, an error where
+    that fails) or must not be used (false: what needs one is refused); `priority` is kept with the intent."""
+
+    intent_type: Annotated[IntentType, Field(description=_TYPES)] = "chat"
+    text: Annotated[str, StringConstraints(strip_whitespace=True, max_length=16_384)] = ""
+    payload: Annotated[dict[str, Any], Field(max_length=64, description=_PAYLOAD)] = {}
+    require: Annotated[dict[str, bool], Field(max_length=10)] = {}
+    priority: Priority = "P1"
+    correlation_id: CorrelationId | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
+
+    _payload = field_validator("payload", "metadata")(_bounded)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> DoorIntent:
+        if not self.text and not self.payload:
+            raise ValueError("say something in `text`, or in `payload`")
+        return self
+
+
+class IntentOrder(Request):
+    """`POST /madre/intent`: `payload` holds `text` and all else that the type of intent reads."""
+
+    type: Annotated[IntentType, Field(description=_TYPES)]
+    payload: Annotated[dict[str, Any], Field(max_length=64, description=_PAYLOAD)]
+    correlation_id: CorrelationId | None = None
+    source: Annotated[str, Field(max_length=32, pattern=r"^[\w.-]*$")] = ""
+
+    _payload = field_validator("payload")(_bounded)
+
+
+class IntentAnswer(Answer):
+    """An intent as it stands. While it is RUNNING or WAITING, `GET /vx11/result/{correlation_id}` tells more later.
+
+    `response` is a model's words in mode SWITCH and madre's fixed ones in mode MADRE; it is null, and `degraded` true,
+    where nobody could answer. The confirmation's token is in the first answer only.
+    """
+
+    correlation_id: str
+    status: IntentStatus
+    mode: Mode
+    provider: str | None = None
+    response: str | None = None
+    plan_id: str | None = None
+    degraded: bool = False
+    error: Fault | None = None
+    timestamp: Timestamp
+    intent_id: str | None = None
+    session_id: str | None = None
+    model: str | None = None
+    risk: Risk | None = None
+    reasons: list[str] = []
+    warnings: list[str] = []
+    actions: list[ProposedStep] = []
+    confirmation: Confirmation | None = None
+    hint: str | None = None
+    result: dict[str, Any] | None = None
