@@ -71,7 +71,7 @@ class Step(Answer):
     """One step of a plan: a registered action with its arguments. Numbers count from 1.
 
     `condition` names what an earlier step must have found for this one to run; a step that was not needed ends
-    CANCELLED. `risk` is its own part of the plan's.
+    CANCELLED. `not_before` is the moment it was asked for. `risk` is its own part of the plan's.
     """
 
     number: int
@@ -81,6 +81,7 @@ class Step(Answer):
     step_type: StepType
     arguments: dict[str, Any]
     condition: str | None
+    not_before: Timestamp | None
     risk: Risk
     reversible: bool
     status: Status

@@ -140,6 +140,7 @@ class PlanStep(Base):
     step_type: Mapped[str] = mapped_column(String(32))
     arguments: Mapped[dict[str, Any]]
     condition: Mapped[str | None] = mapped_column(String(64))
+    not_before: Mapped[datetime | None]
     risk: Mapped[str] = mapped_column(String(4))
     status: Mapped[str] = mapped_column(String(16))
     attempts: Mapped[int]
