@@ -10,7 +10,16 @@ from config.contracts.base import Answer, Page, Request, Timestamp
 from config.contracts.plans import Risk
 
 AutonomyMode = Literal["off", "shadow", "active"]
-Verdict = Literal["delegated", "would_have_done", "cooling_down", "over_budget", "already_planned", "told", "failed"]
+Verdict = Literal[
+    "delegated",
+    "would_have_done",
+    "told",
+    "would_have_told",
+    "already_planned",
+    "cooling_down",
+    "over_budget",
+    "failed",
+]
 
 
 class AutonomyStart(Request):
