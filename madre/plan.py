@@ -185,7 +185,7 @@ def step_undone(plan: Plan, number: int, now: datetime) -> Plan:
 
 
 def finished(plan: Plan, now: datetime) -> Plan:
-    """(b) It is over: ERROR with the first step's fault if one failed, DONE otherwise; the steps not reached are ended."""
+    """(b) It is over, with every step that was not reached: ERROR with the first fault of a step, or DONE."""
     if plan.status.is_over:
         return plan
     fault = next((step.error for step in plan.steps if step.status is Status.ERROR), None)
