@@ -14,10 +14,13 @@ meaning over any number of hops.
     │   └── ControlDisabled 403 control_disabled        service control needs its setting
     ├── NotFound 404 not_found
     │   ├── UnknownModel 404 unknown_model
-    │   └── ServiceAbsent 404 service_absent            this build does not hold that room
+    │   ├── ServiceAbsent 404 service_absent            this build does not hold that room
+    │   └── LaneMissing 404 lane_missing                no lane leads from this intent to anyone
     ├── MethodNotAllowed 405 method_not_allowed
     ├── Conflict 409 conflict
-    │   └── NotEnoughMemory 409 not_enough_memory       the arithmetic is in the detail
+    │   ├── NotEnoughMemory 409 not_enough_memory       the arithmetic is in the detail
+    │   ├── ConfirmationRefused 409 confirmation_refused  the token was used, is too old, or is another plan's
+    │   └── StalePlan 409 stale_plan                    what the plan was made against has changed: `changes[]`
     ├── TooLarge 413 too_large
     ├── Invalid 422 invalid                             `errors[]` names each field
     │   └── BadModelFile 422 bad_model_file             not a whole GGUF file, or not the one that was promised
@@ -119,6 +122,10 @@ class ServiceAbsent(NotFound, status=404, code="service_absent", title="Service 
     """This build of the fleet does not hold that service."""
 
 
+class LaneMissing(NotFound, status=404, code="lane_missing", title="Lane missing"):
+    """No registered action, or no lane of the rails, leads from an intent to anyone; nothing was done."""
+
+
 class MethodNotAllowed(VX11Error, status=405, code="method_not_allowed", title="Method not allowed"):
     """The path exists, but not for this HTTP method."""
 
@@ -129,6 +136,14 @@ class Conflict(VX11Error, status=409, code="conflict", title="Conflict"):
 
 class NotEnoughMemory(Conflict, status=409, code="not_enough_memory", title="Not enough memory"):
     """What would run does not fit the budget; the arithmetic is in the detail."""
+
+
+class ConfirmationRefused(Conflict, status=409, code="confirmation_refused", title="Confirmation refused"):
+    """A token does not let this plan run: used, too old, void, or given for something else; `extra` holds reason."""
+
+
+class StalePlan(Conflict, status=409, code="stale_plan", title="Plan is stale"):
+    """The state that a plan was made against has changed; `extra` holds changes, each `{what, was, now}`."""
 
 
 class TooLarge(VX11Error, status=413, code="too_large", title="Body too large"):
