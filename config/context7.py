@@ -118,18 +118,24 @@ def inherited(
     }
 
 
-def for_model(conversation: Conversation, max_chars: int) -> list[dict[str, str]]:
-    """The newest turns that fit `max_chars`, oldest first, as messages; a person's turn begins them."""
-    chosen: list[Turn] = []
-    for turn in reversed(conversation.turns):
+def for_model(conversation: Conversation | None, asked: str, max_chars: int) -> list[dict[str, str]]:
+    """The newest turns that fit `max_chars` and then what is asked now, as messages that begin and end with a person.
+
+    Speakers take turns, as chat templates insist: what one said in several goes becomes one message.
+    """
+    chosen = [Turn(datetime.min, "user", asked)]
+    for turn in reversed(conversation.turns if conversation else ()):
         max_chars -= len(turn.text)
         if max_chars < 0:
             break
         chosen.append(turn)
-    chosen.reverse()
-    while chosen and chosen[0].speaker != "user":
-        chosen.pop(0)
-    return [{"role": turn.speaker, "content": turn.text} for turn in chosen]
+    messages: list[dict[str, str]] = []
+    for turn in reversed(chosen):
+        if messages and messages[-1]["role"] == turn.speaker:
+            messages[-1]["content"] += f"\n{turn.text}"
+        elif messages or turn.speaker == "user":
+            messages.append({"role": turn.speaker, "content": turn.text})
+    return messages
 
 
 def find(session: Session, user: str, session_id: str, now: datetime) -> Conversation | None:
@@ -230,8 +236,7 @@ def _conversation(row: Context7Session) -> Conversation:
         used_at=row.used_at,
         expires_at=row.expires_at,
         topics=tuple(
-            Topic(one["name"], one["action"], one["arguments"], datetime.fromisoformat(one["at"]))
-            for one in row.topics
+            Topic(one["name"], one["action"], one["arguments"], datetime.fromisoformat(one["at"])) for one in row.topics
         ),
         turns=tuple(
             Turn(

@@ -82,20 +82,29 @@ def test_it_does_not_mean_what_was_spoken_of_long_ago() -> None:
 
 def test_a_model_is_told_the_newest_turns_that_fit_from_a_persons_turn_on() -> None:
     spoken = talk(said("one"), said("ONE", "assistant"), said("two"), said("TWO", "assistant"))
-    assert [turn["content"] for turn in context7.for_model(spoken, 100)] == ["one", "ONE", "two", "TWO"]
-    assert context7.for_model(spoken, 9) == [
+    assert [turn["content"] for turn in context7.for_model(spoken, "now", 100)] == ["one", "ONE", "two", "TWO", "now"]
+    assert context7.for_model(spoken, "now", 9) == [
         {"role": "user", "content": "two"},
         {"role": "assistant", "content": "TWO"},
+        {"role": "user", "content": "now"},
     ]
-    assert context7.for_model(spoken, 3) == []
+    assert context7.for_model(spoken, "now", 3) == context7.for_model(None, "now", 100)
+    assert context7.for_model(None, "now", 100) == [{"role": "user", "content": "now"}]
+
+
+def test_what_nobody_answered_becomes_part_of_what_is_asked_next() -> None:
+    spoken = talk(said("one"), said("ONE", "assistant"), said("unheard"))
+    assert context7.for_model(spoken, "again", 100)[-1] == {"role": "user", "content": "unheard\nagain"}
 
 
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(max_size=30))), st.integers(0, 200))
-def test_whatever_was_said_messages_fit_and_begin_with_a_person(
+def test_whatever_was_said_messages_fit_and_speakers_take_turns(
     lines: list[tuple[context7.Speaker, str]], budget: int
 ) -> None:
     spoken = replace(talk(), turns=tuple(said(text, speaker) for speaker, text in lines))
-    messages = context7.for_model(spoken, budget)
-    assert sum(len(message["content"]) for message in messages) <= budget
-    assert not messages or messages[0]["role"] == "user"
-    assert messages == [{"role": s, "content": t} for s, t in lines[len(lines) - len(messages) :]]
+    messages = context7.for_model(spoken, "now", budget)
+    assert sum(len(message["content"].replace("\n", "")) for message in messages) <= budget + len("now")
+    assert [message["role"] for message in messages[::2]] == ["user"] * ((len(messages) + 1) // 2)
+    assert {message["role"] for message in messages[1::2]} <= {"assistant"}
+    assert messages[-1]["role"] == "user"
+    assert messages[-1]["content"].endswith("now")
