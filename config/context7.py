@@ -123,18 +123,18 @@ def for_model(conversation: Conversation | None, asked: str, max_chars: int) -> 
 
     Speakers take turns, as chat templates insist: what one said in several goes becomes one message.
     """
-    chosen = [Turn(datetime.min, "user", asked)]
+    chosen: list[tuple[Speaker, str]] = [("user", asked)]
     for turn in reversed(conversation.turns if conversation else ()):
         max_chars -= len(turn.text)
         if max_chars < 0:
             break
-        chosen.append(turn)
+        chosen.append((turn.speaker, turn.text))
     messages: list[dict[str, str]] = []
-    for turn in reversed(chosen):
-        if messages and messages[-1]["role"] == turn.speaker:
-            messages[-1]["content"] += f"\n{turn.text}"
-        elif messages or turn.speaker == "user":
-            messages.append({"role": turn.speaker, "content": turn.text})
+    for speaker, text in reversed(chosen):
+        if messages and messages[-1]["role"] == speaker:
+            messages[-1]["content"] += f"\n{text}"
+        elif messages or speaker == "user":
+            messages.append({"role": speaker, "content": text})
     return messages
 
 
