@@ -1,0 +1,134 @@
+"""A confirmation: one person lets exactly one plan run, in the state of the house that it was shown against. Pure.
+
+A token is `vx11_confirm_`, a random id, and an HMAC over all that it is bound to: the plan's hash, its risk, the caller,
+the expiry and the fingerprint of the observed state. The house keeps its SHA-256 and the bound values, so neither the
+database alone gives a token away, nor does a row that somebody changed let anything pass: both halves must agree. As in
+Terraform ("saved plan is stale"), a state that changed is refused with the difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from config.clock import rfc3339
+from config.contracts.plans import Risk
+from config.errors import ConfirmationRefused, StalePlan
+from madre.plan import canonical
+from madre.world import difference, fingerprint
+
+TOKEN_PREFIX = "vx11_confirm_"  # in the form of all our tokens, so that logs and events redact it (config/logs.py)
+Seal = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one token is bound to; `confirmation_id` is random and makes it unlike every other."""
+
+    confirmation_id: str
+    plan_id: str
+    plan_hash: str
+    risk: Risk
+    user: str
+    fingerprint: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token as the house keeps it: its hash, what it is bound to, and what became of it."""
+
+    token_sha256: str
+    bound: Bound
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What somebody wants to confirm: a token, by whom, and the plan and the state as they are now."""
+
+    token: str
+    user: str
+    plan_id: str
+    plan_hash: str
+    risk: Risk
+    observed_then: Mapping[str, str]
+    observed_now: Mapping[str, str]
+
+
+def token_of(bound: Bound, seal: Seal) -> str:
+    """The token that is bound to this; `seal` is an HMAC under a key that never leaves the house."""
+    return f"{TOKEN_PREFIX}{bound.confirmation_id}_{seal(_message(bound))}"
+
+
+def sha256_of(token: str) -> str:
+    """What the house keeps of a token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def must_confirm(issued: Issued | None, shown: Presented, seal: Seal, now: datetime) -> None:
+    """Nothing, if the token lets the plan run; ConfirmationRefused or StalePlan, with the reason, if not.
+
+    A stranger learns no more than that the token is not for this plan: whoever has the wrong token is told the same,
+    whatever is wrong with it.
+    """
+    if issued is None or not _is_for(issued, shown, seal):
+        raise _refused(
+            "wrong_token", "This token does not confirm this plan.", "the one that came with it, or a fresh one"
+        )
+    if issued.used_at is not None:
+        raise ConfirmationRefused(
+            "This token was used already.",
+            hint=f"GET /madre/plans/{shown.plan_id} says what came of it.",
+            extra={"reason": "used"},
+        )
+    if issued.revoked_at is not None:
+        raise _refused("void", "A later token was given for this plan, so this one is void.", "the later one")
+    if now >= issued.bound.expires_at:
+        raise _refused("expired", "This token is too old.", "a fresh one")
+    _must_be_fresh(shown)
+
+
+def _must_be_fresh(shown: Presented) -> None:
+    changes = difference(shown.observed_then, shown.observed_now)
+    if changes:
+        told = "; ".join(f"{change.what} was {change.was}, and is {change.now}" for change in changes[:5])
+        raise StalePlan(
+            f"The plan is stale: {told}.",
+            hint=f"POST /madre/plans/{shown.plan_id}/review shows it anew, with a fresh token.",
+            extra={"changes": [{"what": one.what, "was": one.was, "now": one.now} for one in changes]},
+        )
+
+
+def _is_for(issued: Issued, shown: Presented, seal: Seal) -> bool:
+    """Whether token, row and plan agree: the row is the token's, and says of this plan what is true of it now."""
+    bound = issued.bound
+    agrees = (
+        (bound.plan_id, bound.plan_hash, bound.risk, bound.user, bound.fingerprint)
+        == (shown.plan_id, shown.plan_hash, shown.risk, shown.user, fingerprint(shown.observed_then))
+    )  # fmt: skip
+    genuine = hmac.compare_digest(token_of(bound, seal).encode(), shown.token.encode())
+    return genuine and agrees
+
+
+def _message(bound: Bound) -> bytes:
+    return canonical(
+        {
+            "confirmation_id": bound.confirmation_id,
+            "plan_id": bound.plan_id,
+            "plan_hash": bound.plan_hash,
+            "risk": bound.risk.value,
+            "user": bound.user,
+            "fingerprint": bound.fingerprint,
+            "expires_at": rfc3339(bound.expires_at),
+        }
+    ).encode()
+
+
+def _refused(reason: str, detail: str, use: str) -> ConfirmationRefused:
+    hint = f"Use {use}: POST /madre/plans/{{plan_id}}/review gives one."
+    return ConfirmationRefused(detail, hint=hint, extra={"reason": reason})
