@@ -1,0 +1,81 @@
+"""What an executor is given, and what it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from config.auth import Caller
+from madre.actions import Action, Arguments
+
+T = TypeVar("T")
+Result = dict[str, Any]
+Note = Callable[[Result], Awaitable[None]]
+_FIRST_LOOK_SEC = 0.1
+_LONGEST_LOOK_SEC = 2.0
+
+
+@dataclass(slots=True)
+class Order:
+    """One step, as it is to be done: `caller` is whose rights it is done with, `key` what its effect is known by.
+
+    `attempt` counts from 1; a later one follows a death in the middle of the one before, and finds in `noted` what that
+    one had noted of itself. An executor that has started something which goes on without it notes that at once.
+    """
+
+    plan_id: str
+    number: int
+    action: Action
+    arguments: Arguments
+    caller: Caller
+    key: str
+    attempt: int
+    session_id: str | None
+    noted: Result = field(default_factory=dict)
+    keep: Note | None = None
+
+    async def note(self, **facts: Any) -> None:
+        """Have these facts survive a death, from now on."""
+        self.noted = {**self.noted, **facts}
+        if self.keep is not None:
+            await self.keep(self.noted)
+
+    def told(self, kind: type[T]) -> T:
+        """The arguments, as the action's own type."""
+        assert isinstance(self.arguments, kind)
+        return self.arguments
+
+
+Outside = Callable[[Order], Awaitable[Result]]
+Inside = Callable[[Session, Order], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """How one action is done.
+
+    Either `act`, which may take its time and speaks with others, or `within`, whose effect is rows of madre's own and
+    is made in the very transaction that says the step is done. `needs` are the services that must be awake for it.
+    `stop` ends what an `act` that was cut short has left going on.
+    """
+
+    act: Outside | None = None
+    within: Inside | None = None
+    needs: tuple[str, ...] = ()
+    stop: Outside | None = None
+
+
+Executors = Mapping[str, Executor]
+
+
+async def until(look: Callable[[], Awaitable[T]], is_over: Callable[[T], bool]) -> T:
+    """The first thing that `look` gives which is over; asked often at first, then every two seconds."""
+    pause = _FIRST_LOOK_SEC
+    while not is_over(seen := await look()):
+        await asyncio.sleep(pause)
+        pause = min(_LONGEST_LOOK_SEC, pause * 1.5)
+    return seen

@@ -1,0 +1,71 @@
+"""Actions that switch does: models in memory, prompts, the engine mode."""
+
+from __future__ import annotations
+
+from config.contracts.prompts import TaskState
+from config.errors import ModelFailed, VX11Error, error_class
+from madre.actions.models import Ask, LoadModel, OneModel, SetMode
+from madre.clients import Switch
+from madre.flows.executors.order import Executor, Executors, Order, Result, until
+from madre.undo import CHANGED
+
+_ENDED = ("DONE", "ERROR", "CANCELLED")
+
+
+class SwitchActs:
+    """One method an action."""
+
+    def __init__(self, switch: Switch) -> None:
+        self._switch = switch
+
+    @property
+    def table(self) -> Executors:
+        """The executors by the names of their actions."""
+        awake = ("switch",)
+        return {
+            "models.load": Executor(self.load, needs=awake),
+            "models.unload": Executor(self.unload, needs=awake),
+            "switch.ask": Executor(self.ask, needs=awake),
+            "switch.set_mode": Executor(self.set_mode, needs=awake),
+        }
+
+    async def load(self, order: Order) -> Result:
+        """Have a model in memory; waits until it is."""
+        told = order.told(LoadModel)
+        was_there = await self._is_loaded(told.model, order)
+        model = await self._switch.load(told.model, told.ttl_sec, order.caller)
+        return {"model": model.name, "stage": model.stage, "reserved_mb": model.reserved_mb, CHANGED: not was_there}
+
+    async def unload(self, order: Order) -> Result:
+        """Give a model's memory back."""
+        name = order.told(OneModel).model
+        was_there = await self._is_loaded(name, order)
+        model = await self._switch.unload(name, order.caller)
+        return {"model": model.name, "stage": model.stage, CHANGED: was_there}
+
+    async def ask(self, order: Order) -> Result:
+        """Have a prompt answered: as a task with the step's key, so that asked again it is the same one."""
+        told = order.told(Ask)
+        ticket = await self._switch.put_task(told.prompt, told.model, order.caller, order.key)
+        task = await until(
+            lambda: self._switch.task(ticket.task_queue_id, order.caller), lambda task: task.status in _ENDED
+        )
+        if task.status != "DONE":
+            raise _failure(task)
+        return {"reply": task.reply, "model": task.model, "provider": task.provider, "decision": task.decision}
+
+    async def set_mode(self, order: Order) -> Result:
+        """Set the engine mode, or have the load decide again."""
+        answer = await self._switch.set_mode(order.told(SetMode).mode, order.caller)
+        return {"mode": answer.mode, "by_hand": answer.by_hand}
+
+    async def _is_loaded(self, name: str, order: Order) -> bool:
+        served = await self._switch.models(order.caller)
+        return any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
+
+
+def _failure(task: TaskState) -> VX11Error:
+    """Why a prompt was not answered, in the words switch has for it."""
+    error = task.error or {}
+    kind = error_class(str(error.get("code"))) or ModelFailed
+    return kind(str(error.get("detail") or f"The prompt ended in {task.status}."))
