@@ -31,6 +31,8 @@ from config.contracts.events import Severity
 COUNTED: frozenset[Verdict] = frozenset({"delegated", "would_have_done"})  # what uses up the budget
 SETTLED: frozenset[Verdict] = COUNTED | {"told", "would_have_told", "failed"}  # what a finding cools down after
 BUDGET_SPAN = timedelta(hours=1)
+TOLD_AGAIN = timedelta(hours=4)  # a person who was told is not told again every quarter of an hour
+REMEMBERED = max(BUDGET_SPAN, TOLD_AGAIN)  # how far back decisions matter, unless the cool-down is longer
 _GRAVEST_FIRST: tuple[Severity, ...] = ("critical", "error", "warning", "info")
 
 CRASHES_AN_HOUR = 3
@@ -65,12 +67,13 @@ class WindowSeen:
 
 @dataclass(frozen=True, slots=True)
 class PlanSeen:
-    """One plan that is not over."""
+    """One plan that is not over; `about` is the finding (rule, subject) that it was made for, if it was."""
 
     plan_id: str
     user: str
     status: str
     created_at: datetime
+    about: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +129,17 @@ class Past:
     rule: str
     subject: str
     verdict: Verdict
-    plan_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the loop may do: whether it acts at all, acts an hour, how long a finding is left alone afterwards."""
+    """What the loop may do: whether it acts at all, acts an hour, how long a finding is left alone afterwards, and
+    the actions that whoever started it has no right to."""
 
     shadow: bool
     acts_per_hour: int
     cooldown: timedelta
+    barred: frozenset[str] = frozenset()
 
 
 def digests(picture: Picture) -> dict[str, str]:
@@ -156,13 +160,16 @@ def reason(picture: Picture, now: datetime) -> tuple[Finding, ...]:
 
 
 def decide(
-    findings: Iterable[Finding], past: Sequence[Past], open_plans: frozenset[str], limits: Limits, now: datetime
+    findings: Iterable[Finding], past: Sequence[Past], plans: Iterable[PlanSeen], limits: Limits, now: datetime
 ) -> tuple[Decision, ...]:
     """A verdict on each finding, in its order; each act takes its part of what is left of the budget."""
     left = budget_left(past, limits, now)
+    planned = {plan.about: plan.plan_id for plan in plans if plan.about}
+    resting = cooling(past, limits, now)
     decisions = []
     for finding in findings:
-        decision = _decided(finding, past, open_plans, limits, left, now)
+        about = (finding.rule, finding.subject)
+        decision = _decided(finding, planned.get(about), resting.get(about), limits, left)
         left -= decision.verdict in COUNTED
         decisions.append(decision)
     return tuple(decisions)
@@ -178,7 +185,8 @@ def cooling(past: Iterable[Past], limits: Limits, now: datetime) -> dict[tuple[s
     """Until when each finding (rule, subject) is left alone."""
     until: dict[tuple[str, str], datetime] = {}
     for one in past:
-        ends = one.at + limits.cooldown
+        told = one.verdict in ("told", "would_have_told")
+        ends = one.at + (max(limits.cooldown, TOLD_AGAIN) if told else limits.cooldown)
         if one.verdict in SETTLED and ends > now:
             until[one.rule, one.subject] = max(ends, until.get((one.rule, one.subject), ends))
     return until
@@ -203,16 +211,15 @@ _OUTCOMES: dict[Verdict, str] = {
 
 
 def _decided(
-    finding: Finding, past: Sequence[Past], open_plans: frozenset[str], limits: Limits, left: int, now: datetime
+    finding: Finding, planned: str | None, rests_until: datetime | None, limits: Limits, left: int
 ) -> Decision:
-    about = [one for one in past if (one.rule, one.subject) == (finding.rule, finding.subject)]
-    if waiting := next((one.plan_id for one in about if one.plan_id in open_plans), None):
-        return Decision(finding, "already_planned", f"{waiting} is not over yet", waiting)
-    if until := cooling(about, limits, now).get((finding.rule, finding.subject)):
-        return Decision(finding, "cooling_down", f"left alone until {rfc3339(until)}")
-    if finding.action is None:
-        verdict: Verdict = "would_have_told" if limits.shadow else "told"
-        return Decision(finding, verdict, "nothing that madre may do about it: a person is told")
+    if planned:
+        return Decision(finding, "already_planned", f"{planned} is not over yet", planned)
+    if rests_until:
+        return Decision(finding, "cooling_down", f"left alone until {rfc3339(rests_until)}")
+    if finding.action is None or finding.action in limits.barred:
+        why = f"no right to {finding.action}" if finding.action else "nothing that madre may do about it"
+        return Decision(finding, "would_have_told" if limits.shadow else "told", f"{why}: a person is told")
     if left <= 0:
         return Decision(finding, "over_budget", f"{limits.acts_per_hour} acts in an hour are the most")
     if limits.shadow:

@@ -27,19 +27,19 @@ def act(subject: str = "a") -> Finding:
     return Finding("rule", subject, "info", {}, "db.sanity")
 
 
-def past(verdict: str, ago: timedelta, subject: str = "a", plan_id: str | None = None) -> Past:
-    return Past(NOW - ago, "rule", subject, verdict, plan_id)  # type: ignore[arg-type]  # a test's own word
+def past(verdict: str, ago: timedelta, subject: str = "a") -> Past:
+    return Past(NOW - ago, "rule", subject, verdict)  # type: ignore[arg-type]  # a test's own word
 
 
-def verdicts(findings: list[Finding], before: list[Past], limits: Limits = ACTIVE, *open_plans: str) -> list[str]:
-    decisions = autonomy.decide(findings, before, frozenset(open_plans), limits, NOW)
+def verdicts(findings: list[Finding], before: list[Past], limits: Limits = ACTIVE, *plans: PlanSeen) -> list[str]:
+    decisions = autonomy.decide(findings, before, plans, limits, NOW)
     assert [decision.finding for decision in decisions] == findings
     return [decision.verdict for decision in decisions]
 
 
 def test_a_fleet_that_is_well_is_left_alone() -> None:
     assert rules(WELL) == []
-    assert autonomy.outcome(autonomy.decide((), (), frozenset(), ACTIVE, NOW)) == "quiet"
+    assert autonomy.outcome(autonomy.decide((), (), (), ACTIVE, NOW)) == "quiet"
 
 
 def test_each_rule_sees_what_it_is_for_the_gravest_first() -> None:
@@ -99,10 +99,14 @@ def test_the_budget_of_an_hour_is_for_acts_alone() -> None:
     assert verdicts([act()], [], replace(ACTIVE, acts_per_hour=0)) == ["over_budget"]
 
 
-@pytest.mark.parametrize("verdict", ["delegated", "would_have_done", "told", "would_have_told", "failed"])
-def test_what_something_was_done_about_cools_down(verdict: str) -> None:
-    assert verdicts([act(), act("b")], [past(verdict, timedelta(minutes=14))]) == ["cooling_down", "delegated"]
-    assert verdicts([act()], [past(verdict, timedelta(minutes=15))]) == ["delegated"]
+@pytest.mark.parametrize(
+    ("verdict", "minutes"),
+    [("delegated", 15), ("would_have_done", 15), ("failed", 15), ("told", 240), ("would_have_told", 240)],
+)
+def test_what_something_was_done_about_cools_down(verdict: str, minutes: int) -> None:
+    almost = timedelta(minutes=minutes - 1)
+    assert verdicts([act(), act("b")], [past(verdict, almost)]) == ["cooling_down", "delegated"]
+    assert verdicts([act()], [past(verdict, timedelta(minutes=minutes))]) == ["delegated"]
 
 
 @pytest.mark.parametrize("verdict", ["cooling_down", "over_budget", "already_planned"])
@@ -111,9 +115,15 @@ def test_what_nothing_was_done_about_does_not(verdict: str) -> None:
 
 
 def test_what_is_planned_already_is_not_planned_again() -> None:
-    before = [past("delegated", timedelta(hours=3), plan_id="plan-1")]
-    assert verdicts([act()], before, ACTIVE, "plan-1") == ["already_planned"]
-    assert verdicts([act()], before) == ["delegated"]
+    before = [past("delegated", timedelta(hours=3))]
+    waiting = PlanSeen("plan-1", "ana", "WAITING", NOW, ("rule", "a"))
+    assert verdicts([act(), act("b")], before, ACTIVE, waiting) == ["already_planned", "delegated"]
+    assert verdicts([act()], before, ACTIVE, replace(waiting, about=None)) == ["delegated"]
+
+
+def test_it_does_nothing_that_whoever_started_it_may_not() -> None:
+    assert verdicts([act()], [], replace(ACTIVE, barred=frozenset({"db.sanity"}))) == ["told"]
+    assert verdicts([act()], [], replace(SHADOW, barred=frozenset({"db.sanity"}))) == ["would_have_told"]
 
 
 @given(st.lists(st.sampled_from("abcdef"), max_size=12), st.integers(0, 5), st.booleans())
@@ -121,10 +131,8 @@ def test_never_more_acts_than_the_budget_however_many_ticks(subjects: list[str],
     limits, before, now = Limits(shadow, budget, timedelta(minutes=5)), list[Past](), NOW
     for tick in range(40):
         findings = [act(subject) for subject in dict.fromkeys(subjects)]
-        for one in autonomy.decide(findings, before, frozenset(), limits, now + timedelta(minutes=tick)):
-            before.append(
-                Past(now + timedelta(minutes=tick), "rule", one.finding.subject, one.verdict, one.plan_id),
-            )
+        for one in autonomy.decide(findings, before, (), limits, now + timedelta(minutes=tick)):
+            before.append(Past(now + timedelta(minutes=tick), "rule", one.finding.subject, one.verdict))
     acts = sorted(one.at for one in before if one.verdict in autonomy.COUNTED)
     for index, first in enumerate(acts):
         assert sum(1 for at in acts[index:] if at - first < autonomy.BUDGET_SPAN) <= budget
