@@ -180,6 +180,11 @@ class Authority:
         self._signed[caller] = (expires_at, token)
         return token
 
+    def seal(self, purpose: str, message: bytes) -> str:
+        """HMAC-SHA256 of `message`, hexadecimal, under a key of the house that is for this purpose alone."""
+        key = hmac.digest(self._key.encode(), f"seal {purpose}".encode(), "sha256")
+        return hmac.digest(key, message, "sha256").hex()
+
     def _service_caller(self, token: str) -> Caller:
         try:
             # The expiry is checked here and not by the library, because it would read the wall clock.

@@ -1,9 +1,9 @@
 """A confirmation: one person lets exactly one plan run, in the state of the house that it was shown against. Pure.
 
-A token is `vx11_confirm_`, a random id, and an HMAC over all that it is bound to: the plan's hash, its risk, the caller,
-the expiry and the fingerprint of the observed state. The house keeps its SHA-256 and the bound values, so neither the
-database alone gives a token away, nor does a row that somebody changed let anything pass: both halves must agree. As in
-Terraform ("saved plan is stale"), a state that changed is refused with the difference.
+A token is `vx11_confirm_`, a random id, and an HMAC over all that it is bound to: the plan's hash, its risk, the
+caller, the expiry and the fingerprint of the observed state. The house keeps its SHA-256 and the bound values: the
+database alone gives no token away, and a row that somebody changed lets nothing pass, because both halves must agree.
+As in Terraform ("saved plan is stale"), a state that changed is refused with the difference.
 """
 
 from __future__ import annotations
@@ -77,19 +77,13 @@ def must_confirm(issued: Issued | None, shown: Presented, seal: Seal, now: datet
     whatever is wrong with it.
     """
     if issued is None or not _is_for(issued, shown, seal):
-        raise _refused(
-            "wrong_token", "This token does not confirm this plan.", "the one that came with it, or a fresh one"
-        )
+        raise _refused("wrong_token", "This token does not confirm this plan.", shown)
     if issued.used_at is not None:
-        raise ConfirmationRefused(
-            "This token was used already.",
-            hint=f"GET /madre/plans/{shown.plan_id} says what came of it.",
-            extra={"reason": "used"},
-        )
+        raise _refused("used", "This token was used already.", shown)
     if issued.revoked_at is not None:
-        raise _refused("void", "A later token was given for this plan, so this one is void.", "the later one")
+        raise _refused("void", "A later token was given for this plan, so this one is void.", shown)
     if now >= issued.bound.expires_at:
-        raise _refused("expired", "This token is too old.", "a fresh one")
+        raise _refused("expired", "This token is too old.", shown)
     _must_be_fresh(shown)
 
 
@@ -129,6 +123,6 @@ def _message(bound: Bound) -> bytes:
     ).encode()
 
 
-def _refused(reason: str, detail: str, use: str) -> ConfirmationRefused:
-    hint = f"Use {use}: POST /madre/plans/{{plan_id}}/review gives one."
+def _refused(reason: str, detail: str, shown: Presented) -> ConfirmationRefused:
+    hint = f"POST /madre/plans/{shown.plan_id}/review shows the plan anew, with a fresh token."
     return ConfirmationRefused(detail, hint=hint, extra={"reason": reason})

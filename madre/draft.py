@@ -1,0 +1,163 @@
+"""Drawing a plan up: from intents to steps that are registered, allowed and judged. Pure.
+
+All or nothing: an intent that cannot be done leaves no plan, and the error says which one and why. Nothing is guessed:
+no action of the registry, or no lane, is `lane_missing`; a room that this build does not hold is `service_absent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.auth import Caller
+from config.contracts.intents import Intent
+from config.contracts.plans import Risk, Status, worst
+from config.errors import Invalid, LaneMissing, ServiceAbsent
+from madre.actions import Action
+from madre.lanes import Lane, Lanes, lane_named, must_keep_to
+from madre.plan import MAX_STEPS, Asked, Plan, Step
+from madre.risk import ANALYZERS, Analyzer, Assessment, Deed, Opinion, assess
+from madre.world import Facts, World, facts
+
+_MOST_REASONS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a plan is drawn up on: the registry, the rails, the rooms of this build, and the house as it is."""
+
+    actions: Mapping[str, Action]
+    lanes: Lanes
+    present: frozenset[str]
+    world: World
+    analyzers: Sequence[Analyzer] = ANALYZERS
+
+
+def draft(
+    intents: Sequence[Intent],
+    asked: Asked,
+    caller: Caller,
+    ground: Ground,
+    *,
+    plan_id: str,
+    now: datetime,
+    opinion: Opinion | None = None,
+) -> Plan:
+    """The waiting plan that these intents come to; an error of the tree where one of them cannot be done."""
+    if not 1 <= len(intents) <= MAX_STEPS:
+        raise Invalid(f"A plan has 1 to {MAX_STEPS} steps; this one would have {len(intents)}.")
+    drawn = [_drawn(number, intents, caller, ground, opinion) for number in range(1, len(intents) + 1)]
+    steps = tuple(step for step, _, _ in drawn)
+    return Plan(
+        plan_id=plan_id,
+        asked=asked,
+        steps=steps,
+        risk=worst(*(step.risk for step in steps)),
+        reasons=_reasons([judged for _, judged, _ in drawn]),
+        status=Status.WAITING,
+        observed={name: fact for _, _, found in drawn for name, fact in found.items()},
+        created_at=now,
+    )
+
+
+def observe(plan: Plan, actions: Mapping[str, Action], world: World) -> Facts:
+    """The facts that `plan` depends on, as they are in `world`."""
+    found: Facts = {}
+    for step in plan.steps:
+        if action := actions.get(step.action):
+            found |= facts(action, step.arguments, world)
+    return found
+
+
+def _drawn(
+    number: int, intents: Sequence[Intent], caller: Caller, ground: Ground, opinion: Opinion | None
+) -> tuple[Step, Assessment, Facts]:
+    intent = intents[number - 1]
+    action, lane = _led_to(intent, caller, ground)
+    _must_have_been_found(number, intents, ground)
+    arguments = _arguments(action, intent)
+    judged = assess(
+        Deed(
+            action=action,
+            arguments=arguments,
+            lane=lane,
+            world=ground.world,
+            user=caller.user,
+            heard=intent.confidence,
+            said=intent.risk,
+            steps=len(intents),
+            opinion=opinion,
+        ),
+        ground.analyzers,
+    )
+    step = Step(
+        number=number,
+        action=action.name,
+        step_type=action.step_type,
+        arguments=arguments,
+        risk=judged.risk,
+        condition=intent.condition,
+        not_before=intent.not_before,
+    )
+    return step, judged, facts(action, arguments, ground.world)
+
+
+def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lane | None]:
+    """The action an intent leads to, once the caller may do it, its lane allows it and its owner is there."""
+    action = ground.actions.get(intent.action or "")
+    if action is None:
+        named = f"called {intent.action!r}" if intent.action else "for this"
+        raise LaneMissing(
+            f"There is no action {named}, so nothing is done: {intent.original_text[:200]!r}.",
+            hint='Say it in other words, or name a registered action: VX11::DOMAIN action="…".',
+        )
+    caller.require(action.scope)
+    lane = None
+    if action.lane is not None:
+        lane = lane_named(ground.lanes, action.lane)
+        must_keep_to(lane, action)
+    if action.owner not in ground.present:
+        raise ServiceAbsent(f"{action.title} is {action.owner}'s to do, which this build of VX11 does not hold.")
+    return action, lane
+
+
+def _must_have_been_found(number: int, intents: Sequence[Intent], ground: Ground) -> None:
+    """Invalid for a condition that no step before can find."""
+    condition = intents[number - 1].condition
+    if condition is None:
+        return
+    before = [ground.actions[earlier.action or ""] for earlier in intents[: number - 1]]
+    if not any(condition in action.finds for action in before):
+        raise Invalid(
+            f"Step {number} depends on {condition!r}, which no step before it looks for.",
+            hint="Say first what is to be looked at.",
+        )
+
+
+def _arguments(action: Action, intent: Intent) -> dict[str, Any]:
+    """What the action is told, checked and with its defaults, as JSON."""
+    try:
+        told = action.arguments.model_validate(intent.parameters)
+    except ValidationError as error:
+        errors = [
+            {"field": ".".join(map(str, one["loc"])) or "arguments", "message": one["msg"]} for one in error.errors()
+        ]
+        listed = "; ".join(f"{one['field']}: {one['message']}" for one in errors)
+        raise Invalid(f"{action.name} cannot be told this: {listed}.", errors=errors) from error
+    return told.model_dump(mode="json")
+
+
+def _reasons(assessments: Sequence[Assessment]) -> tuple[str, ...]:
+    """Every reason once, those of the gravest steps first, with the step's number where there are several."""
+    several = len(assessments) > 1
+    numbered = [
+        (judged.risk, f"step {number}: {reason}" if several else reason)
+        for number, judged in enumerate(assessments, start=1)
+        for reason in judged.reasons
+    ]
+    gravest = sorted(numbered, key=lambda one: -list(Risk).index(one[0]))
+    return tuple(dict.fromkeys(reason for _, reason in gravest))[:_MOST_REASONS]
