@@ -2,6 +2,7 @@
 
 A `Cage` runs one program at a time for each call of `run` and lets nothing of it survive. Which cage there is was found
 out by trying at start (`spawner/adapters/ladder.py`); its `Level` says what it enforces and by what, without flattery.
+The nursery speaks in these words too, so this module imports next to nothing.
 Verdicts are those of contest judges (`ioi/isolate`): CPU time and wall time apart, and why it ended.
 """
 
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from config.errors import Invalid, TooLarge
-from config.programs import MAX_ARGUMENT_BYTES
 
 PYTHON: Final = "python3"  # the cage knows which one: `Cage.run` takes this word for its clean interpreter
 SHELL: Final = "/bin/sh"
+MAX_CODE_BYTES: Final = 131_071  # Linux: MAX_ARG_STRLEN, the zero at the end not counted
 
 
 class Promise(StrEnum):
@@ -185,9 +186,9 @@ class Cage(Protocol):
     async def run(self, task: Task, output: Path, started: Callable[[int], None]) -> Verdict:
         """Run `task` to its end, whatever that is; nothing of it is left when this returns.
 
-        `output` becomes a folder of segments (`spawner/output.py`), readable while it runs: stdout and stderr in the
-        order they came. `started` is called once with the pid, when the program has begun; not for `refused`. When the
-        caller is cancelled the tree is killed first. Raises nothing for what a task does: that is a verdict.
+        `output` becomes a folder of segments (`spawner/adapters/output.py`), readable while it runs: stdout and stderr
+        in the order they came. `started` is called once with the pid, when the program has begun; not for `refused`.
+        When the caller is cancelled the tree is killed first. Raises nothing for what a task does: that is a verdict.
         """
 
     async def kill(self, pid: int) -> bool:
@@ -211,9 +212,9 @@ def argv_of(task_type: str, code: str) -> tuple[str, ...]:
     if "\x00" in code:
         raise Invalid("The code holds a null character.")
     size = len(code.encode("utf-8", "replace"))
-    if size > MAX_ARGUMENT_BYTES:
+    if size > MAX_CODE_BYTES:
         raise TooLarge(
-            f"The code has {size} bytes; {MAX_ARGUMENT_BYTES} can be run. Put the rest into files of its folder.",
-            extra={"limit_bytes": MAX_ARGUMENT_BYTES},
+            f"The code has {size} bytes; {MAX_CODE_BYTES} can be run. Put the rest into files of its folder.",
+            extra={"limit_bytes": MAX_CODE_BYTES},
         )
     return (*before, code)

@@ -1,0 +1,166 @@
+"""The nursery's life: read orders from stdin, fork a warden for each, end when Spawner lets go of the pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from spawner.cage import Ending, Rung, Verdict
+from spawner.nursery import kernel, order, sandlocked
+from spawner.nursery.tree import Tree, end_strays
+from spawner.nursery.warden import KILL, guard
+
+_READ_BYTES = 1 << 16
+_COUNT_FOR_SEC = 10.0
+_LEAVE_SEC = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Warden:
+    """`control` is the pipe it listens to; `number` says which of the daughters' uids is taken."""
+
+    run: str
+    pid: int
+    control: int
+    number: int
+
+
+class Nursery:
+    """The wardens."""
+
+    def __init__(self) -> None:
+        self._wardens: dict[int, _Warden] = {}  # by pidfd
+        self._poll = select.poll()
+        self._poll.register(0, select.POLLIN)
+        self._counted_at, self._count = float("-inf"), 0
+        self._no_sandlock: str | None = None
+
+    def serve(self) -> None:
+        """Until stdin ends; then every daughter does."""
+        rest = b""
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor != 0:
+                    self._ended(descriptor)
+                    continue
+                data = os.read(0, _READ_BYTES)
+                if not data:
+                    return
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(order.read(line))
+
+    def leave(self) -> None:
+        """End all: wardens see their pipes close; whatever had lost its warden is ended here."""
+        for warden in self._wardens.values():
+            os.close(warden.control)
+        deadline = time.monotonic() + _LEAVE_SEC
+        tree = Tree()
+        while self._wardens and time.monotonic() < deadline:
+            for descriptor, _ in self._poll.poll(100):
+                if descriptor == 0:
+                    self._poll.unregister(0)
+                elif self._wardens.pop(descriptor, None):
+                    self._poll.unregister(descriptor)
+        tree.end(_LEAVE_SEC)
+
+    def _hear(self, said: order.Order | order.Kill) -> None:
+        if isinstance(said, order.Kill):
+            for warden in self._wardens.values():
+                if warden.run == said.run:
+                    with contextlib.suppress(BrokenPipeError):
+                        os.write(warden.control, KILL)
+            return
+        if said.rung is Rung.SANDLOCK and self._without_sandlock():
+            verdict = Verdict(Ending.REFUSED, detail=self._without_sandlock())
+            os.write(1, order.ended(said.run, verdict))
+            return
+        self._fork(said)
+
+    def _fork(self, wanted: order.Order) -> None:
+        number = _first_free({warden.number for warden in self._wardens.values()})
+        user = None if wanted.user is None else wanted.user + number
+        siblings = self._siblings() if user is None else 0
+        hears, tells = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._be_warden(wanted, user, siblings, hears, tells)
+        os.close(hears)
+        watched = os.pidfd_open(pid)
+        self._wardens[watched] = _Warden(wanted.run, pid, tells, number)
+        self._poll.register(watched, select.POLLIN)
+
+    def _be_warden(self, wanted: order.Order, user: int | None, siblings: int, hears: int, tells: int) -> NoReturn:
+        code = 1
+        try:
+            os.close(0)
+            os.open(os.devnull, os.O_RDONLY)
+            for descriptor in (tells, *(other.control for other in self._wardens.values()), *self._wardens):
+                os.close(descriptor)
+            guard(wanted, user, siblings, hears)
+            code = 0
+        except BaseException as error:  # border: a forked warden must not return into the nursery's code
+            verdict = Verdict(Ending.KILLED, detail=f"its warden failed: {error!r}")
+            os.write(1, order.ended(wanted.run, verdict))
+        finally:
+            os._exit(code)
+
+    def _ended(self, descriptor: int) -> None:
+        """A warden is gone. One that was killed has told nothing and left its tree to us."""
+        warden = self._wardens.pop(descriptor)
+        self._poll.unregister(descriptor)
+        os.close(warden.control)
+        status = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
+        os.close(descriptor)
+        if status is None or status.si_status != 0:
+            end_strays(frozenset(other.pid for other in self._wardens.values()))
+            os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden was killed")))
+
+    def _siblings(self) -> int:
+        """Processes and threads of this user; looked at now and then."""
+        if time.monotonic() - self._counted_at > _COUNT_FOR_SEC:
+            self._counted_at, self._count = time.monotonic(), _tasks_of(os.getuid())
+        return self._count
+
+    def _without_sandlock(self) -> str:
+        if self._no_sandlock is None:
+            self._no_sandlock = sandlocked.available()
+        return self._no_sandlock
+
+
+def _first_free(taken: set[int]) -> int:
+    return next(number for number in range(len(taken) + 1) if number not in taken)
+
+
+def _tasks_of(user: int) -> int:
+    count = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if entry.stat().st_uid == user:
+                    count += len(os.listdir(Path(entry.path, "task")))
+    return count
+
+
+def main() -> int:
+    """Serve to the end."""
+    kernel.adopt_orphans()
+    gc.freeze()
+    gc.disable()  # a forked warden would only copy pages by it
+    nursery = Nursery()
+    try:
+        nursery.serve()
+    finally:
+        nursery.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

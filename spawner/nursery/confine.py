@@ -1,0 +1,111 @@
+"""What a process does to itself between fork and exec, so that the program it becomes is held.
+
+Everything here is for ever and for all descendants. The order matters: what needs rights comes before they are given
+up, and the filter of system calls comes last.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from spawner.cage import Limits, Rung, Task
+from spawner.nursery import kernel, landlock, seccomp
+
+_MIB: Final = 1 << 20
+_SPACE_FACTOR: Final = 2  # address space is cheap and more is taken than used; the warden counts what is resident
+_SPACE_EXTRA_MB: Final = 128
+_NICENESS: Final = 10  # the fleet answers first
+PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How one daughter is held. `user`: her own uid, None for that of the service. `siblings`: processes and threads
+    that already count for that uid (RLIMIT_NPROC is the user's, not the tree's)."""
+
+    rung: Rung
+    user: int | None
+    siblings: int
+    interpreter: Path | None
+
+
+def become(task: Task, hold: Hold, output: int) -> None:
+    """Turn this process into the task's program; returns only by raising OSError."""
+    attach(output)
+    os.chdir(task.folder)
+    limit(task.limits, hold)
+    rules = _ruleset(task, hold)
+    if hold.user is not None:
+        drop_to(hold.user)
+    kernel.die_with_parent(signal.SIGKILL)
+    kernel.gain_nothing_by_exec()
+    if rules is not None:
+        kernel.landlock_restrict(rules)
+    program = seccomp.program(seccomp.rules_for(_strictness(task, hold), os.getpid()))
+    if program is not None:
+        kernel.filter_system_calls(program)
+    os.execvpe(task.argv[0], task.argv, environment(task))
+
+
+def attach(output: int) -> None:
+    """A session of its own, nothing to read, one pipe for all that is said, usual signals."""
+    os.setsid()
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.umask(0o077)
+    os.nice(_NICENESS)
+
+
+def limit(limits: Limits, hold: Hold) -> None:
+    """The kernel's own limits, for each process (setrlimit(2)); the warden sees to those of the whole tree."""
+    cpu = max(1, round(limits.cpu_sec + 0.5))
+    fixed = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: limits.file_mb * _MIB,
+        resource.RLIMIT_NOFILE: limits.files,
+        resource.RLIMIT_MEMLOCK: 64 << 10,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+    if hold.rung is not Rung.SANDLOCK:  # which counts both itself, and needs room for its own threads
+        fixed[resource.RLIMIT_AS] = (limits.memory_mb * _SPACE_FACTOR + _SPACE_EXTRA_MB) * _MIB
+        fixed[resource.RLIMIT_NPROC] = hold.siblings + limits.processes
+    for kind, value in fixed.items():
+        hard = resource.getrlimit(kind)[1]
+        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+def drop_to(user: int) -> None:
+    """Give up root for good."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def environment(task: Task) -> dict[str, str]:
+    """All the variables that a daughter gets: nothing of ours."""
+    folder = str(task.folder)
+    return {"PATH": PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", **task.environment}
+
+
+def _ruleset(task: Task, hold: Hold) -> int | None:
+    if hold.rung is not Rung.LANDLOCK:
+        return None
+    files = landlock.files_of(task.folder, task.reads, hold.interpreter, task.network)
+    return landlock.ruleset(files, network=task.network, abi=kernel.landlock_abi())
+
+
+def _strictness(task: Task, hold: Hold) -> seccomp.Strictness:
+    scoped = hold.rung is Rung.LANDLOCK and kernel.landlock_abi() >= landlock.SCOPE_ABI
+    shares_user = hold.user is None
+    return seccomp.Strictness(task.network, shares_user, signals_open=shares_user and not scoped)

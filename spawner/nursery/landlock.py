@@ -1,0 +1,86 @@
+"""Which files a process and its descendants may touch, by Landlock (landlock(7)): a list of what is allowed.
+
+Paths are looked up when the rules are made, and hold for the files found there, whatever happens to their names.
+Looking at a file's attributes (stat) and changing them (chmod) are not Landlock's business: `seccomp.py` sees to the
+second.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from spawner.nursery import kernel
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
+_FILE_RIGHTS: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+_READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
+_PATH_BENEATH = 1
+_BIND_TCP, _CONNECT_TCP = 1, 2
+_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
+TRUNCATE_ABI, TCP_ABI, SCOPE_ABI = 3, 4, 6  # since when Landlock knows of what
+
+SYSTEM: Final = tuple(map(Path, ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin")))
+SETTINGS: Final = tuple(
+    Path("/etc", name)
+    for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "passwd", "group")
+)
+NETWORK_SETTINGS: Final = tuple(
+    Path("/etc", name)
+    for name in ("resolv.conf", "hosts", "host.conf", "nsswitch.conf", "gai.conf", "services", "protocols", "ssl")
+)
+SOURCES: Final = tuple(map(Path, ("/dev/zero", "/dev/random", "/dev/urandom")))
+SINKS: Final = (Path("/dev/null"), Path("/dev/full"))
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What may be read (and executed), and what may be changed as well."""
+
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]
+
+
+def files_of(folder: Path, reads: Iterable[Path], interpreter: Path | None, network: bool) -> Files:
+    """What a daughter may touch: her folder; the system's programs and few of its settings; what she was granted."""
+    own = () if interpreter is None else (interpreter,)
+    settings = SETTINGS + (NETWORK_SETTINGS if network else ())
+    return Files((*SYSTEM, *settings, *SOURCES, *own, *reads), (folder, *SINKS))
+
+
+def ruleset(files: Files, *, network: bool, abi: int) -> int:
+    """Make the rules; the descriptor of what `kernel.landlock_restrict` takes. What does not exist is left out."""
+    every = _rights_of(abi)
+    tcp = 0 if network or abi < TCP_ABI else _BIND_TCP | _CONNECT_TCP
+    scopes = 0 if abi < SCOPE_ABI else _ABSTRACT_SOCKETS | _SIGNALS
+    known = struct.pack("=QQQ", every, tcp, scopes)
+    rules = kernel.landlock_ruleset(known[: 8 if abi < TCP_ABI else 16 if abi < SCOPE_ABI else 24])
+    for path in files.readable:
+        _allow(rules, path, _READ)
+    for path in files.writable:
+        _allow(rules, path, every & ~_IOCTL_DEV)
+    return rules
+
+
+def _rights_of(abi: int) -> int:
+    """All rights that this version knows, so that whatever is not allowed is refused."""
+    count = 13 + (abi >= 2) + (abi >= TRUNCATE_ABI) + (abi >= 5)
+    return int((1 << count) - 1)
+
+
+def _allow(rules: int, path: Path, rights: int) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            is_folder = stat.S_ISDIR(os.fstat(opened).st_mode)
+            allowed = rights if is_folder else rights & _FILE_RIGHTS
+            kernel.landlock_rule(rules, _PATH_BENEATH, struct.pack("=Qi", allowed, opened))
+        finally:
+            os.close(opened)

@@ -1,0 +1,59 @@
+"""The strongest rung: sandlock (Landlock, a seccomp filter, and a supervisor that answers for system calls).
+
+Its supervisor are threads of the process that starts the sandbox, so each daughter gets a process for that: the keeper,
+between her and the warden. It ends as she did.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from spawner.cage import Task
+from spawner.nursery import confine, kernel, landlock
+
+
+def available() -> str:
+    """Why sandlock cannot be had; empty where it can. Loads it, for all keepers to be forked."""
+    try:
+        import sandlock  # noqa: PLC0415 - only where this rung is tried
+    except (ImportError, OSError) as error:
+        return f"sandlock cannot be loaded: {error}"
+    have, want = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
+    return "" if have >= want else f"sandlock wants Landlock of version {want}, this kernel has {max(have, 0)}"
+
+
+def keep(task: Task, hold: confine.Hold, output: int, birth: int) -> int:
+    """Run the task in a sandbox to its end; tells its pid on `birth`. Returns the exit code, or minus the signal."""
+    confine.attach(output)
+    os.chdir(task.folder)
+    confine.limit(task.limits, hold)
+    if hold.user is not None:
+        confine.drop_to(hold.user)
+        kernel.be_visible()  # to its own supervisor threads, which look into the daughter's memory
+    kernel.die_with_parent(signal.SIGKILL)
+    process = _sandbox(task, hold).popen(list(task.argv))
+    os.write(birth, f"{process.pid}\n".encode())
+    os.close(birth)
+    result = process.wait()
+    if result.signal and result.signal > 0:
+        return -int(result.signal)
+    return -int(signal.SIGKILL) if result.exit_code is None or result.exit_code < 0 else int(result.exit_code)
+
+
+def _sandbox(task: Task, hold: confine.Hold) -> Any:
+    import sandlock  # noqa: PLC0415 - loaded by `available`
+
+    files = landlock.files_of(task.folder, task.reads, hold.interpreter, task.network)
+    return sandlock.Sandbox(
+        fs_readable=[str(path) for path in files.readable if path.exists()],
+        fs_writable=[str(path) for path in files.writable if path.exists()],
+        net_allow=["*:*"] if task.network else [],
+        max_memory=f"{task.limits.memory_mb}M",
+        max_processes=task.limits.processes,
+        max_open_files=task.limits.files,
+        clean_env=True,
+        env=confine.environment(task),
+        cwd=str(task.folder),
+    )

@@ -1,0 +1,142 @@
+"""Which system calls a daughter may make (seccomp(2)): the filter, a program of the kernel's BPF, made of a table.
+
+A list of what is refused, so that ordinary programs run: all that reaches beyond the process where Landlock and file
+permissions have no say. Only numbers can be looked at, not what a pointer points to; where that would matter, the call
+is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from spawner.nursery.syscalls import ARCHITECTURES
+
+_AF_INET, _AF_INET6, _AF_NETLINK = 2, 10, 16
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_KIND = 1, 5, 0xF
+_NEW_NAMESPACES: Final = tuple(1 << bit for bit in (17, 25, 26, 27, 28, 29, 30))  # CLONE_NEW* of clone(2)
+_EVERYBODY: Final = 0xFFFF_FFFF  # kill(-1)
+_X32_BIT: Final = 0x4000_0000
+_LOAD, _JUMP_EQUAL, _JUMP_GE, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_ALLOW, _ERRNO, _KILL = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Refuse `call`: always; or, of argument number `argument` masked, where it is in `values` (`only` False: where it
+    is not). Arguments are looked at as 32 bits, which is what the kernel itself makes of all that stand here."""
+
+    call: str
+    answer: int = errno.EPERM
+    argument: int | None = None
+    mask: int = 0xFFFF_FFFF
+    values: tuple[int, ...] = ()
+    only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """What a filter has to make up for. `shares_user`: the daughter's uid is also others', so what permissions allow
+    among equals is refused. `signals_open`: neither uid nor Landlock keeps her from sending signals to others."""
+
+    network: bool
+    shares_user: bool
+    signals_open: bool
+
+
+_ABSENT: Final = (  # answered as if this kernel had never heard of them, so that programs take another way
+    "io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "memfd_create", "memfd_secret",
+)  # fmt: skip
+_REFUSED: Final = (
+    # into other processes
+    "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "process_madvise", "process_mrelease",
+    "migrate_pages", "move_pages",
+    # around paths and namespaces
+    "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
+    "mount_setattr", "unshare", "setns", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "quotactl",
+    # memory and messages that outlive a process or are in no account
+    "shmget", "semget", "msgget", "mq_open", "add_key", "request_key", "keyctl",
+    # the machine
+    "bpf", "perf_event_open", "userfaultfd", "kexec_load", "kexec_file_load", "init_module", "finit_module",
+    "delete_module", "reboot", "swapon", "swapoff", "acct", "syslog", "ioperm", "iopl", "modify_ldt", "vhangup",
+    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
+)  # fmt: skip
+_AMONG_EQUALS: Final = (  # by path, on whatever has the same owner: Landlock does not look at these
+    "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "setxattr", "lsetxattr", "setxattrat",
+    "removexattr", "lremovexattr", "removexattrat", "utime", "utimes", "futimesat", "truncate",
+)  # fmt: skip
+_SCHEDULING: Final = ("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
+_SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
+
+
+def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
+    """All that is refused; `pid` is that of the process which installs the filter."""
+    families = (_AF_INET, _AF_INET6, _AF_NETLINK) if strictness.network else ()
+    rules = [Rule(call, errno.ENOSYS) for call in _ABSENT] + [Rule(call) for call in _REFUSED]
+    rules += [
+        Rule("socket", errno.EACCES, 0, values=families, only=False),
+        # A pair of datagram sockets could be sent to any Unix address; a connected stream cannot.
+        Rule("socketpair", errno.EACCES, 1, _SOCK_KIND, (_SOCK_STREAM, _SOCK_SEQPACKET), only=False),
+        *(Rule("clone", argument=0, mask=flag, values=(flag,)) for flag in _NEW_NAMESPACES),
+        Rule("prlimit64", argument=0, values=(0, pid), only=False),
+        Rule("kill", argument=0, values=(_EVERYBODY,)),
+    ]
+    if strictness.shares_user:
+        rules += [Rule(call) for call in (*_AMONG_EQUALS, *_SCHEDULING)]
+    if strictness.signals_open:
+        rules += [Rule(call) for call in _SIGNALS]
+        rules += [Rule(call, argument=0, values=(0, pid), only=False) for call in ("kill", "tgkill")]
+    return rules
+
+
+def program(rules: Iterable[Rule], machine: str | None = None) -> bytes | None:
+    """The filter as the kernel takes it; None for an architecture whose numbers are not known here."""
+    known = ARCHITECTURES.get(machine or platform.machine())
+    if known is None:
+        return None
+    architecture, numbers = known
+    lines = [
+        _line(_LOAD, _ARCHITECTURE),
+        _line(_JUMP_EQUAL, architecture, yes=1),
+        _line(_RETURN, _KILL),  # another architecture's calls on the same kernel have other numbers
+        _line(_LOAD, _NUMBER),
+        _line(_JUMP_GE, _X32_BIT, no=1),
+        _line(_RETURN, _ERRNO | errno.ENOSYS),
+    ]
+    for rule in rules:
+        if rule.call in numbers:
+            lines += _lines_of(rule, numbers[rule.call])
+    return b"".join([*lines, _line(_RETURN, _ALLOW)])
+
+
+def _lines_of(rule: Rule, number: int) -> list[bytes]:
+    """One rule: skipped for another call, and it leaves the call's number loaded for the next."""
+    refuse = _line(_RETURN, _ERRNO | rule.answer)
+    if rule.argument is None:
+        return [_line(_JUMP_EQUAL, number, no=1), refuse]
+    count = len(rule.values)
+    # A hit jumps behind the rest of the comparisons: to the refusal, or over it.
+    tests = [
+        _line(_JUMP_EQUAL, value, yes=count - index - 1 + (0 if rule.only else 1))
+        for index, value in enumerate(rule.values)
+    ]
+    if rule.only:  # no hit: over the refusal
+        tests[-1] = _line(_JUMP_EQUAL, rule.values[-1], no=1)
+    body = [
+        _line(_LOAD, _ARGUMENTS + 8 * rule.argument),
+        _line(_AND, rule.mask),
+        *tests,
+        refuse,
+        _line(_LOAD, _NUMBER),
+    ]
+    return [_line(_JUMP_EQUAL, number, no=len(body)), *body]
+
+
+def _line(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
+    """One instruction, struct sock_filter: `yes` and `no` say how many lines a comparison skips."""
+    return struct.pack("=HBBI", code, yes, no, value)

@@ -1,0 +1,224 @@
+"""One daughter's guard, a process of its own: starts her, samples her tree, judges, ends all of it, reports.
+
+Whatever happens to Spawner or to the nursery, the control pipe ends with them, and then so does the tree.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+from typing import Final
+
+from spawner.cage import Ending, Limits, Rung, Verdict
+from spawner.nursery import confine, kernel, order, sandlocked
+from spawner.nursery.limits import GRACE_SEC, Sample, Sentence, broken, meaning
+from spawner.nursery.order import Order
+from spawner.nursery.segments import Segments
+from spawner.nursery.tree import Tree, ended_cpu_sec, largest_ended_mb
+
+KILL: Final = b"k"  # on the control pipe
+_READ_BYTES: Final = 1 << 16
+_FIRST_SAMPLE_SEC, _SAMPLE_SEC, _FOLDER_EVERY = 0.01, 0.05, 3
+_KILL_SEC: Final = 10.0
+_MIB: Final = 1 << 20
+
+
+def guard(wanted: Order, user: int | None, siblings: int, control: int) -> None:
+    """Run one order to its end and report it on stdout. `control` says `KILL`, or ends."""
+    kernel.adopt_orphans()
+    try:
+        if user is not None:
+            _give(wanted, user)
+        warden = Warden(wanted, confine.Hold(wanted.rung, user, siblings, wanted.interpreter), control)
+    except OSError as error:
+        _tell(order.ended(wanted.run, Verdict(Ending.REFUSED, detail=f"it could not be started: {_reason(error)}")))
+        return
+    _tell(order.ended(wanted.run, warden.watch()))
+
+
+class Warden:
+    """Watches one tree. OSError where she could not be started."""
+
+    def __init__(self, wanted: Order, hold: confine.Hold, control: int) -> None:
+        self._limits: Limits = wanted.task.limits
+        self._rung = hold.rung
+        self._folder = str(wanted.task.folder)
+        self._before = _held(self._folder, 1 << 30)
+        self._gained = (0, 0)
+        self._control = control
+        self._segments = Segments(wanted.output, self._limits.output_bytes)
+        self._began = time.monotonic()
+        self._said, writes = os.pipe()
+        self._child, pid = _born(wanted, hold, writes)
+        os.close(writes)
+        os.set_blocking(self._said, False)
+        self._tree = Tree({self._child} if hold.rung is Rung.SANDLOCK else ())
+        self._samples = 0
+        self._peak_mb = 0.0
+        self._sentence: Sentence | None = None
+        self._insist_at = float("inf")
+        _tell(order.started(wanted.run, pid))
+
+    def watch(self) -> Verdict:
+        """Until she has ended, by herself or by us, and nothing is left."""
+        over = os.pidfd_open(self._child)
+        poll = select.poll()
+        for descriptor in (self._said, self._control, over):
+            poll.register(descriptor, select.POLLIN)
+        next_sample = self._began + _FIRST_SAMPLE_SEC
+        while True:
+            now = time.monotonic()
+            ready = {descriptor for descriptor, _ in poll.poll(max(0, min(next_sample, self._insist_at) - now) * 1000)}
+            if self._said in ready and not self._listen():
+                poll.unregister(self._said)
+            if self._control in ready:
+                poll.unregister(self._control)
+                self._ordered()
+            if over in ready or time.monotonic() >= self._insist_at:
+                break
+            if time.monotonic() >= next_sample:
+                self._judge()
+                next_sample = time.monotonic() + (_SAMPLE_SEC if self._samples > 1 else 2 * _FIRST_SAMPLE_SEC)
+        return self._close()
+
+    def _listen(self) -> bool:
+        """Take what was said; False when nobody can say anything any more."""
+        with suppress(BlockingIOError):
+            data = os.read(self._said, _READ_BYTES)
+            self._segments.write(data)
+            return bool(data)
+        return True
+
+    def _ordered(self) -> None:
+        wished = os.read(self._control, 1) == KILL
+        grace = GRACE_SEC if wished else 0.0
+        self._end(Sentence(Ending.KILLED, "it was killed" if wished else "Spawner is gone", grace))
+
+    def _judge(self) -> None:
+        self._samples += 1
+        self._tree.reap()  # orphans that have ended still count for the kernel's limit
+        taken = self._tree.taken(self._limits.memory_mb)
+        self._peak_mb = max(self._peak_mb, taken.memory_mb)
+        if self._samples % _FOLDER_EVERY == 0:
+            files, size = _held(self._folder, self._before[0] + self._limits.files)
+            self._gained = files - self._before[0], size - self._before[1]
+        wall = time.monotonic() - self._began
+        files, size = self._gained
+        sample = Sample(wall, taken.cpu_sec, taken.memory_mb, taken.processes, files, size / _MIB, self._segments.total)
+        sentence = broken(self._limits, sample)
+        if sentence is not None:
+            self._end(sentence)
+
+    def _end(self, sentence: Sentence) -> None:
+        """Have her end; a second reason changes nothing."""
+        if self._sentence is not None:
+            return
+        self._sentence = sentence
+        self._insist_at = time.monotonic() + sentence.grace_sec
+        if sentence.grace_sec:
+            self._tree.ask()
+
+    def _close(self) -> Verdict:
+        """End what is left, hear the last words, judge."""
+        gone = self._tree.end(_KILL_SEC)
+        while self._listen_to_the_last():
+            pass
+        self._segments.close()
+        cpu = ended_cpu_sec()
+        status = self._tree.status.get(self._child, -int(signal.SIGKILL))
+        kind, code, number, detail = meaning(status, self._limits, cpu)
+        if self._sentence is not None:
+            kind, detail = self._sentence.kind, self._sentence.detail
+        elif kind is Ending.SIGNAL and number == signal.SIGKILL and self._rung is Rung.SANDLOCK:
+            kind, detail = Ending.MEMORY, f"sandlock ended it: it asked for more than {self._limits.memory_mb} MiB"
+        return Verdict(
+            kind=kind,
+            exit_code=code,
+            signal=number,
+            cpu_sec=round(cpu, 3),
+            wall_sec=round(time.monotonic() - self._began, 3),
+            max_rss_mb=round(max(self._peak_mb, largest_ended_mb()), 1),
+            output_truncated=self._segments.dropped > 0,
+            detail=detail if gone else f"{detail}; something of it could not be ended",
+        )
+
+    def _listen_to_the_last(self) -> bool:
+        with suppress(BlockingIOError):
+            data = os.read(self._said, _READ_BYTES)
+            self._segments.write(data)
+            return bool(data)
+        return False
+
+
+def _born(wanted: Order, hold: confine.Hold, output: int) -> tuple[int, int]:
+    """Fork the daughter (or her keeper) and wait until the program has begun: our child, and the program's pid."""
+    hears, tells = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _be_born(wanted, hold, output, tells)
+    os.close(tells)
+    said = b""
+    while piece := os.read(hears, 512):
+        said += piece
+    os.close(hears)
+    if said[:1].isdigit():
+        return child, int(said)
+    if said:
+        os.waitpid(child, 0)
+        raise OSError(said.decode(errors="replace"))
+    return child, child
+
+
+def _be_born(wanted: Order, hold: confine.Hold, output: int, tells: int) -> None:
+    """In the child: become the program, or say why not. `tells` closes by itself when the program begins."""
+    code = 127
+    try:
+        if hold.rung is Rung.SANDLOCK:
+            code = sandlocked.keep(wanted.task, hold, output, tells)
+        else:
+            confine.become(wanted.task, hold, output)
+    except BaseException as error:  # border: a forked child must not return into its parent's code
+        with suppress(OSError):
+            os.write(tells, _reason(error).encode()[:500])
+    finally:
+        if code < 0:  # as she ended
+            os.kill(os.getpid(), -code)
+        os._exit(code)
+
+
+def _give(wanted: Order, user: int) -> None:
+    """Make the folder the daughter's. Nothing of hers runs now, and links are not followed."""
+    os.chown(wanted.task.folder, user, user, follow_symlinks=False)
+    for _, folders, files, opened in os.fwalk(wanted.task.folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, user, user, dir_fd=opened, follow_symlinks=False)
+
+
+def _held(folder: str, most: int) -> tuple[int, int]:
+    """Files and bytes in a folder, counted no further than one file more than `most`."""
+    count = size = 0
+    rest = [folder]
+    while rest:
+        with suppress(OSError), os.scandir(rest.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        rest.append(entry.path)
+                if count > most:
+                    return count, size
+    return count, size
+
+
+def _tell(line: bytes) -> None:
+    os.write(1, line)
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    name = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    return f"{text or type(error).__name__}{name}"
