@@ -234,6 +234,7 @@ class SpawnerSettings(BaseSettings):
         default=128, description="Memory of an attempt, unless the job says, MiB."
     )
     processes: Count = Field(default=16, description="Processes and threads of an attempt, unless the job says.")
+    disk_mb: Count = Field(default=256, description="What the folder of an attempt may gain, unless the job says, MiB.")
     output_kb: Count = Field(default=1024, description="Output kept of an attempt, head and tail together, KiB.")
     files: Count = Field(default=256, description="Files an attempt may have open.")
     file_mb: Count = Field(default=64, description="How large a file of an attempt may get, MiB.")
@@ -242,6 +243,10 @@ class SpawnerSettings(BaseSettings):
     )
     backoff_sec: Annotated[float, Field(ge=0)] = Field(
         default=1, description="Unit of the wait before retry n: min(300, 2^n) of it, give or take."
+    )
+    weak_isolation: bool = Field(
+        default=False,
+        description="Whether others than admins may run daughters where they cannot be kept from the fleet's files.",
     )
     keep_days: Count = Field(default=7, description="Days that folders and output of ended jobs are kept.")
 
@@ -268,6 +273,11 @@ class MadreSettings(BaseSettings):
     answer_wait_sec: Seconds = Field(
         default=110, description="How long a call waits for its answer; later it is had by its correlation id."
     )
+    confirm_ttl_sec: Seconds = Field(default=600, description="How long a token lets a waiting plan be confirmed.")
+    waiting_max_sec: Seconds = Field(
+        default=86_400, description="How long a plan waits for its confirmation before it is cancelled."
+    )
+    open_plans_per_user: Count = Field(default=50, description="Plans of one user that wait or run; above: 429.")
     autonomy_interval_sec: Seconds = Field(default=30, description="Seconds between two ticks of autonomy.")
     autonomy_acts_per_hour: Annotated[int, Field(ge=0)] = Field(
         default=6, description="What autonomy may delegate in an hour."
@@ -293,11 +303,16 @@ class RetentionSettings(BaseSettings):
     events_days: Count = Field(default=30, description="The event journal.")
     fluzo_signals_days: Count = Field(default=14, description="How the machine was, minute by minute.")
     ia_decisions_days: Count = Field(default=30, description="Which AI answered, and what else was there.")
+    intents_log_days: Count = Field(default=30, description="What was read out of sentences.")
     model_usage_stats_days: Count = Field(default=90, description="What models were used for.")
+    plans_days: Count = Field(default=90, description="Plans that are over, with their steps and confirmations.")
     power_events_days: Count = Field(default=30, description="What power did.")
     provider_stats_days: Count = Field(default=400, ge=31, description="Days of providers; budgets need a month.")
+    rails_events_days: Count = Field(default=30, description="What the rails refused or raised.")
     routing_events_days: Count = Field(default=30, description="Why a model or provider was chosen.")
+    scheduler_history_days: Count = Field(default=30, description="Autonomy, tick by tick.")
     switch_queue_v2_days: Count = Field(default=30, description="The lives of requests, and what tasks answered.")
+    tasks_days: Count = Field(default=30, description="What madre was asked, and what came of it.")
 
 
 class Settings(BaseSettings):

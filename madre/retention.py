@@ -6,18 +6,24 @@ from datetime import datetime, timedelta
 
 from config.settings import RetentionSettings
 
-# The time column of each table that has a term; `settings.retention` holds the terms.
+# The time column of each table that has a term; `settings.retention` holds the terms. A row without a time is kept: a
+# plan that is not over has none, and takes its steps and confirmations with it when it goes.
 AGE_COLUMN = {
     "audit_logs": "at",
     "cli_usage_stats": "at",
     "events": "at",
     "fluzo_signals": "at",
     "ia_decisions": "at",
+    "intents_log": "at",
     "model_usage_stats": "at",
+    "plans": "finished_at",
     "power_events": "at",
     "provider_stats": "updated_at",
+    "rails_events": "at",
     "routing_events": "at",
+    "scheduler_history": "at",
     "switch_queue_v2": "enqueued_at",
+    "tasks": "updated_at",
 }
 
 # The records that a busy fleet writes by itself: on a small machine they need not be kept for a month.
@@ -27,9 +33,13 @@ LOGS = frozenset(
         "events",
         "fluzo_signals",
         "ia_decisions",
+        "intents_log",
         "power_events",
+        "rails_events",
         "routing_events",
+        "scheduler_history",
         "switch_queue_v2",
+        "tasks",
     }
 )
 _LOW_POWER_DAYS = 7

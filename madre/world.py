@@ -18,6 +18,7 @@ from madre.windows import Window
 
 Facts = dict[str, str]
 _UP: frozenset[ServiceState] = frozenset({"starting", "ready", "unready"})
+_OPEN = frozenset({"PENDING", "WAITING", "RUNNING"})
 GONE = "there is none"
 
 
@@ -75,9 +76,9 @@ def facts(action: Action, arguments: Mapping[str, Any], world: World) -> Facts:
     if "models" in touched or "memory" in touched:
         found |= _models(arguments, world, everything="models" in action.writes)
     if "plans" in touched and (plan_id := arguments.get("plan_id")):
-        found[f"plan {plan_id}"] = world.plans.get(str(plan_id), GONE)
+        found[f"plan {plan_id}"] = _under_way(world.plans.get(str(plan_id)))
     if "tasks" in touched and (task_id := arguments.get("task_id")):
-        found[f"task {task_id}"] = world.tasks.get(str(task_id), GONE)
+        found[f"task {task_id}"] = _under_way(world.tasks.get(str(task_id)))
     return found
 
 
@@ -118,6 +119,13 @@ def _models(arguments: Mapping[str, Any], world: World, *, everything: bool) -> 
     if everything:
         return {f"model {name}": _shown(model) for name, model in world.models.items()}
     return {}
+
+
+def _under_way(status: str | None) -> str:
+    """How far a plan or task is, as far as that matters to somebody who wants to end it."""
+    if status is None:
+        return GONE
+    return "under way" if status in _OPEN else status
 
 
 def _shown(model: KnownModel | None) -> str:

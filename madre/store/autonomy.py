@@ -16,6 +16,7 @@ from config.db_schema.kernel import AuditLog
 from config.db_schema.madre import PlanRow, PlanStep, PowerEvent, SchedulerHistory, SystemState
 from config.paging import Position
 from madre.autonomy import Past, PlanSeen, Upkeep
+from madre.ticks import Tick
 
 SOURCE = "autonomy"  # what plans say that the loop has made
 _KEY = "madre.autonomy"
@@ -63,18 +64,32 @@ def keep_running(session: Session, wanted: Running) -> None:
     session.merge(SystemState(key=_KEY, value=value, updated_at=wanted.since))
 
 
-def add_tick(session: Session, tick: SchedulerHistory) -> None:
+def add_tick(session: Session, tick: Tick) -> None:
     """Keep one tick."""
-    session.add(tick)
+    session.add(
+        SchedulerHistory(
+            at=tick.at,
+            mode=tick.mode,
+            started_by=tick.started_by,
+            inputs=dict(tick.inputs),
+            observed=dict(tick.observed),
+            findings=list(tick.findings),
+            decisions=list(tick.decisions),
+            delegated=list(tick.delegated),
+            outcome=tick.outcome,
+            note=tick.note,
+            elapsed_ms=tick.elapsed_ms,
+        )
+    )
 
 
-def ticks_before(session: Session, position: Position | None, count: int) -> list[SchedulerHistory]:
+def ticks_before(session: Session, position: Position | None, count: int) -> list[Tick]:
     """Up to `count` ticks older than `position`, newest first."""
     rows = select(SchedulerHistory).order_by(SchedulerHistory.at.desc(), SchedulerHistory.id.desc()).limit(count)
     if position is not None:
         number = int(position[1]) if position[1].isdigit() else 0
         rows = rows.where(tuple_(SchedulerHistory.at, SchedulerHistory.id) < (position[0], number))
-    return list(session.scalars(rows))
+    return [_tick(row) for row in session.scalars(rows)]
 
 
 def last_tick_at(session: Session) -> datetime | None:
@@ -139,3 +154,20 @@ def marked(rule: str, subject: str) -> str:
 def _about(text: str) -> tuple[str, str] | None:
     rule, colon, subject = text.partition(": ")
     return (rule, subject) if colon else None
+
+
+def _tick(row: SchedulerHistory) -> Tick:
+    return Tick(
+        id=row.id,
+        at=row.at,
+        mode=cast(AutonomyMode, row.mode),
+        started_by=row.started_by,
+        inputs=row.inputs,
+        observed=row.observed,
+        findings=row.findings,
+        decisions=row.decisions,
+        delegated=row.delegated,
+        outcome=row.outcome,
+        note=row.note,
+        elapsed_ms=row.elapsed_ms,
+    )

@@ -28,19 +28,12 @@ def keep_plan(session: Session, kept: Plan, now: datetime) -> None:
     if row is None:
         row = _new_row(kept)
         session.add(row)
-        session.flush()
     row.status, row.windows, row.error = kept.status.value, list(kept.windows), _fault(kept.error)
-    row.cancel_asked_at, row.confirmed_by, row.confirmed_at = (
-        kept.cancel_asked_at,
-        kept.confirmed_by,
-        kept.confirmed_at,
-    )
-    row.observed, row.started_at, row.finished_at, row.updated_at = (
-        dict(kept.observed),
-        kept.started_at,
-        kept.finished_at,
-        now,
-    )
+    row.risk, row.reasons, row.plan_hash = kept.risk.value, list(kept.reasons), plan_hash(kept)
+    row.observed, row.cancel_asked_at = dict(kept.observed), kept.cancel_asked_at
+    row.confirmed_by, row.confirmed_at = kept.confirmed_by, kept.confirmed_at
+    row.started_at, row.finished_at, row.updated_at = kept.started_at, kept.finished_at, now
+    session.flush()
     for step in kept.steps:
         _keep_step(session, kept.plan_id, step)
 
@@ -118,14 +111,7 @@ def _new_row(kept: Plan) -> PlanRow:
         source=asked.source,
         session_id=asked.session_id,
         correlation_id=asked.correlation_id,
-        risk=kept.risk.value,
-        reasons=list(kept.reasons),
-        plan_hash=plan_hash(kept),
         created_at=kept.created_at,
-        status=kept.status.value,
-        windows=[],
-        observed={},
-        updated_at=kept.created_at,
     )
 
 
@@ -140,9 +126,9 @@ def _keep_step(session: Session, plan_id: str, step: Step) -> None:
             arguments=dict(step.arguments),
             condition=step.condition,
             not_before=step.not_before,
-            risk=step.risk.value,
         )
         session.add(row)
+    row.risk = step.risk.value
     row.status, row.attempts, row.error = step.status.value, step.attempts, _fault(step.error)
     row.result = None if step.result is None else dict(step.result)
     row.started_at, row.finished_at, row.undone_at = step.started_at, step.finished_at, step.undone_at

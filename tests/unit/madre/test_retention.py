@@ -16,8 +16,10 @@ PROMISED = {
     "cli_usage_stats": 30,
     "events": 30,
     "ia_decisions": 30,
+    "intents_log": 30,
     "model_usage_stats": 90,
     "routing_events": 30,
+    "scheduler_history": 30,
 }
 
 
@@ -32,6 +34,7 @@ def test_a_low_power_machine_keeps_logs_for_a_week_and_the_audit_trail_as_long_a
     assert {table: days(terms, table) for table in sorted(AGE_COLUMN.keys() - LOGS)} == {
         "audit_logs": 90,
         "model_usage_stats": 90,
+        "plans": 90,
         "provider_stats": 400,
     }
 
