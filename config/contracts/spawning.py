@@ -35,6 +35,7 @@ class Limits(Request):
     wall_sec: Annotated[float, Field(gt=0)] | None = None
     memory_mb: Annotated[int, Field(ge=16)] | None = None
     processes: Annotated[int, Field(ge=1)] | None = None
+    disk_mb: Annotated[int, Field(ge=1)] | None = None
     output_kb: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -202,8 +203,9 @@ class ChangedFile(Answer):
 
 
 class Attempt(Answer):
-    """One try. `kind` is the verdict (exited, signal, timeout, memory, cpu, output, killed, refused, interrupted);
-    `isolation` is how it was kept apart. `output_truncated`: only its head and tail were kept."""
+    """One try. `kind` is the verdict (exited, signal, timeout, cpu, memory, output, disk, processes, killed, refused;
+    interrupted or stale where nobody saw the end); `isolation` is how it was kept apart. `output_truncated`: only its
+    head and tail were kept."""
 
     attempt_id: str
     daughter_id: str
@@ -293,29 +295,40 @@ class JobDetail(Job):
 
 
 class Output(Answer):
-    """What an attempt has said so far, from the byte `offset`; ask again from `next_offset`.
+    """What an attempt has said, from the byte `offset`; ask again from `next_offset` until it is `ended`.
 
-    `omitted_bytes` were said and not kept: between `text`, which is the head, and `tail`. Bytes that are no UTF-8
-    show as replacement characters.
+    Of what is too much the head and the tail are kept: `omitted_bytes` were said between `offset` and where `text`
+    begins. Bytes that are no UTF-8 show as replacement characters.
     """
 
     spawn_id: str
+    attempt: int
     attempt_id: str | None
-    status: JobStatus
+    job_status: JobStatus
     text: str
-    tail: str
     offset: int
+    omitted_bytes: int
     next_offset: int
     total_bytes: int
-    omitted_bytes: int
     ended: bool
 
 
+class Guard(Answer):
+    """One promise of the isolation, by what it is kept here, and whether it is enforced."""
+
+    promise: str
+    by: str
+    kept: bool
+
+
 class SpawnerStatus(Answer):
-    """How busy spawner is, how it keeps daughters apart (`isolation_notes`: why not better), and who sets `slots`."""
+    """How busy spawner is, how it keeps daughters apart (rung and level of the ladder, 3 is the strongest; `findings`:
+    what was tried at start), and why there are so many `slots`."""
 
     isolation: str
-    isolation_notes: list[str]
+    isolation_level: int
+    guards: list[Guard]
+    findings: list[str]
     running: int
     waiting: int
     slots: int

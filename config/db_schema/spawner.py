@@ -18,9 +18,10 @@ from config.db_schema.base import Base
 class DaughterTask(Base):
     """One job. `status` is the contract's; `phase` is queued, running, backoff, by_hand, subtasks or ended.
 
-    `tries` counts the attempts that began; `alternatives` are the works that retries may turn to, `alternative` how
-    many were taken, `scale` the share of the task that the current life is asked for. `owner_role` is what the caller
-    was, so that a tool acts with no more rights than they had.
+    `part` is its number among the subtasks of its parent. `tries` counts the attempts that began; `alternatives` are
+    the works that retries may turn to, `alternative` how many were taken, `scale` the share of the task that the
+    current life is asked for, `avoid` providers not asked again. `owner_role` is what the caller was, so that a tool
+    acts with no more rights than they had.
     """
 
     __tablename__ = "daughter_tasks"
@@ -42,7 +43,7 @@ class DaughterTask(Base):
     parent_task_id: Mapped[str | None] = mapped_column(String(16), index=True)
     root_task_id: Mapped[str] = mapped_column(String(16), index=True)
     depth: Mapped[int]
-    is_part: Mapped[bool]
+    part: Mapped[int | None]
     ttl_seconds: Mapped[int]
     max_retries: Mapped[int]
     auto_retry: Mapped[bool]
@@ -51,6 +52,7 @@ class DaughterTask(Base):
     alternatives: Mapped[list[Any]]
     alternative: Mapped[int]
     scale: Mapped[float]
+    avoid: Mapped[list[str]]
     tool_allowlist: Mapped[list[str]]
     meta_info: Mapped[dict[str, Any]]
     workspace: Mapped[str | None] = mapped_column(String(64))

@@ -1,0 +1,61 @@
+"""Composition of spawner."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from config.app import House, create_app, every
+from spawner.adapters.folders import Folders
+from spawner.adapters.leftovers import Leftovers
+from spawner.cage import Cage
+from spawner.clients import Hermes, Madre, Switch
+from spawner.flows.desk import Desk
+from spawner.flows.jobs import Jobs
+from spawner.flows.outputs import Outputs
+from spawner.flows.running import Running
+from spawner.flows.settling import Settling
+from spawner.flows.slots import SlotWatch
+from spawner.flows.state import State
+from spawner.flows.supervisor import Supervisor
+from spawner.flows.tools import Toolbox
+from spawner.routes import Flows, router
+
+_TIDY_EVERY_SEC = 3600.0
+
+
+def create(
+    house: House,
+    *,
+    cage: Cage | None = None,
+    leftovers: Leftovers | None = None,
+    luck: random.Random | None = None,
+    tick_sec: float = 1.0,
+) -> FastAPI:
+    """The app of spawner. The seams of tests: `cage` (else the best that this machine has), `leftovers` (where dead
+    spawners' processes are looked for), `luck` (of the waits before retries) and `tick_sec`.
+    """
+    desk = Desk(house, Folders(house.settings.spawner_path))
+    slots = SlotWatch(Switch(house.clients), house.clock, desk.settings.at_once)
+    settling = Settling(desk, luck)
+    toolbox = Toolbox(Madre(house.clients), Switch(house.clients), Hermes(house.clients))
+    supervisor = Supervisor(desk, Running(desk, toolbox), settling, slots, leftovers=leftovers, tick_sec=tick_sec)
+    state = State(desk, supervisor, slots)
+    flows = Flows(house, Jobs(desk, settling, supervisor), Outputs(desk), state)
+
+    @asynccontextmanager
+    async def caged() -> AsyncIterator[None]:
+        desk.held = cage
+        try:
+            yield
+        finally:
+            await desk.cage.close()
+
+    tidying = every(_TIDY_EVERY_SEC, state.tidy, name="tidy")
+    checks = {"daughters": lambda: supervisor.live_count, "isolation": lambda: desk.cage.level.rung.value}
+    app = create_app(house, [router], run=[caged, supervisor.running, tidying], checks=checks)
+    app.state.flows = flows
+    return app

@@ -1,0 +1,84 @@
+"""What all flows of spawner share: the house, the cage, the folders, and how changes are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from config import audit
+from config.app import House
+from config.auth import Caller, Scope
+from config.contracts.events import Severity
+from config.db_schema.spawner import DaughterTask
+from config.errors import NotFound, Unavailable
+from config.settings import SpawnerSettings
+from spawner import store
+from spawner.adapters.folders import Folders
+from spawner.cage import Cage
+
+_SEVERITY: dict[str, Severity] = {"ERROR": "error", "EXPIRED": "warning", "KILLED": "warning"}
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared by the flows. `held` is the cage, once it was found out at start which one this machine has."""
+
+    house: House
+    folders: Folders
+    held: Cage | None = None
+
+    @property
+    def cage(self) -> Cage:
+        """What runs daughters; Unavailable before the start is over."""
+        if self.held is None:
+            raise Unavailable("Spawner is still finding out how to keep daughters apart.", retry_after_sec=1)
+        return self.held
+
+    @property
+    def now(self) -> datetime:
+        """The moment, for rows."""
+        return self.house.clock.now()
+
+    @property
+    def settings(self) -> SpawnerSettings:
+        """The limits of this service."""
+        return self.house.settings.spawner
+
+    def visible(self, session: Session, caller: Caller, spawn_id: str) -> DaughterTask:
+        """A job that `caller` may know of; NotFound for another user's as for none."""
+        row = store.job(session, spawn_id)
+        if row is None or only_of(caller) not in (None, row.user):
+            raise NotFound(f"There is no job {spawn_id!r}.", hint="GET /spawner/jobs lists them.")
+        return row
+
+    def tell(self, session: Session, row: DaughterTask, type: str | None = None, **more: Any) -> None:
+        """Journal how a job stands; without a type, its status is the type."""
+        data = {
+            "job_id": row.spawn_id,
+            "kind": "daughter",
+            "name": row.name,
+            "user": row.user,
+            "state": row.status,
+            "phase": row.phase,
+            "tries": row.tries,
+            "parent_task_id": row.parent_task_id,
+            "isolation": row.isolation,
+            "error": row.error and row.error[:500],
+            **more,
+        }
+        severity = _SEVERITY.get(row.status, "info")
+        told = type or f"job.{row.status.lower()}"
+        self.house.journal.append(session, told, data, severity=severity, correlation_id=row.correlation_id)
+
+    def note(self, session: Session, caller: Caller, action: str, row: DaughterTask, detail: dict[str, Any]) -> None:
+        """Add an act to the audit chain; it says whose job it was, which matters where it is not the caller's."""
+        whose = {"owner": row.user, "override": caller.user != row.user, **detail}
+        audit.append(session, caller, action, row.spawn_id, whose, now=self.now, service=self.house.service.name)
+
+
+def only_of(caller: Caller) -> str | None:
+    """Whose jobs a caller sees: a user their own, from the operator upwards all."""
+    return None if caller.may(Scope.JOBS_ALL) else caller.user
