@@ -13,7 +13,7 @@ from config.contracts.base import Page
 from config.contracts.discovery import TIERS, Discovery, DiscoveryOrder
 from config.contracts.health import Health, Readiness
 from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull, ScanOrder, ScanReport
-from config.contracts.prompts import RoutedPrompt, TaskState, TaskTicket
+from config.contracts.prompts import RoutedPrompt, SwitchChat, SwitchChatAnswer, TaskState, TaskTicket
 from config.contracts.serving import ModelLoad, ServedModel, ServedModels
 from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
 from config.contracts.weather import ControlAnswer, SwitchControl
@@ -123,6 +123,12 @@ class Switch:
         """Give a model's memory back."""
         path = f"/switch/models/{quote(name, safe='')}/unload"
         return await self._clients.peer("switch").post(path, answer=ServedModel, on_behalf=caller, timeout=Timeout.SLOW)
+
+    async def chat(self, chat: SwitchChat, caller: Caller) -> SwitchChatAnswer:
+        """Have a conversation answered."""
+        return await self._clients.peer("switch").post(
+            "/switch/chat", chat, answer=SwitchChatAnswer, on_behalf=caller, timeout=Timeout.SLOW
+        )
 
     async def put_task(self, prompt: str, model: str | None, caller: Caller, key: str) -> TaskTicket:
         """Have a prompt kept and answered in its turn."""

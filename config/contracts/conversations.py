@@ -49,6 +49,8 @@ class ProposedStep(Answer):
     risk: Risk
     reversible: bool
     status: Status
+    result: dict[str, Any] | None = None
+    error: Fault | None = None
 
 
 class Confirmation(Answer):
