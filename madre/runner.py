@@ -25,8 +25,11 @@ class Work(Protocol):
     A call that returned is not made again; one that was cut short is made again from its beginning.
     """
 
+    def unfinished(self) -> list[str]:
+        """The plans that are to run and are not over."""
+
     def begin(self, plan_id: str) -> list[int]:
-        """Say that the plan runs; the numbers of its steps in their order, none where there is nothing to do."""
+        """The numbers of the plan's steps in their order, none where there is nothing to do."""
 
     def step(self, plan_id: str, number: int) -> bool:
         """Do one step; whether the plan goes on after it."""
@@ -42,6 +45,12 @@ class Work(Protocol):
 
     def abandon(self, plan_id: str, why: str) -> None:
         """Say that the plan ended because it could not be run; nothing where it is over."""
+
+    def cancel(self, plan_id: str) -> None:
+        """Have no further step begin, and cut short the one that is under way."""
+
+    def interrupt(self) -> None:
+        """Cut short what every plan is doing, because the process ends: their calls raise `Interrupted`."""
 
 
 class Interrupted(BaseException):

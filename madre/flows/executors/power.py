@@ -1,0 +1,150 @@
+"""Actions on power, done by madre's own flows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from config.app import House
+from config.contracts.power import ServiceControl, WindowClose, WindowExtend, WindowHold, WindowOpen
+from config.contracts.power import Window as ShownWindow
+from config.errors import NotFound
+from madre.actions.power import ApplyPolicy, CloseWindow, ExtendWindow, HoldWindow, OneService, OpenWindow
+from madre.flows.control import Verb
+from madre.flows.executors.order import Executor, Executors, Order, Result
+from madre.flows.power import Power
+from madre.flows.reconciler import Reconciler
+from madre.store import power as store
+from madre.undo import CHANGED
+from madre.windows import Window, ends_last
+
+
+class PowerActs:
+    """One method an action."""
+
+    def __init__(self, house: House, power: Power, reconciler: Reconciler) -> None:
+        self._house = house
+        self._power = power
+        self._reconciler = reconciler
+
+    @property
+    def table(self) -> Executors:
+        """The executors by the names of their actions."""
+        return {
+            "power.state": Executor(self.state),
+            "power.open_window": Executor(self.open),
+            "power.close_window": Executor(self.close),
+            "power.hold_window": Executor(self.hold),
+            "power.extend_window": Executor(self.extend),
+            "power.apply_policy": Executor(self.apply_policy),
+            "service.start": Executor(self.start),
+            "service.stop": Executor(self.stop),
+            "service.restart": Executor(self.restart),
+        }
+
+    async def state(self, order: Order) -> Result:
+        """Policy, windows and services."""
+        state = await self._power.windows.state()
+        return {
+            "policy": state.policy,
+            "active_services": state.active_services,
+            "services": {service.name: service.state for service in state.services},
+            "windows": [_shown(window) for window in state.windows],
+        }
+
+    async def open(self, order: Order) -> Result:
+        """Open a window, or extend the one that is the same; waits for its services."""
+        told = order.told(OpenWindow)
+        body = WindowOpen(services=list(told.services), ttl_sec=told.ttl_sec, mode=told.mode, reason=told.reason)
+        if "before" not in order.noted:  # whether it is new must be known before it is there
+            await order.note(before=[window.window_id for window in await self._live()])
+        window = await self._power.windows.open(body, order.caller)
+        return {**_shown(window), CHANGED: window.window_id not in order.noted["before"]}
+
+    async def close(self, order: Order) -> Result:
+        """Close a window, or those that hold the services named."""
+        closed = [
+            await self._power.windows.close(WindowClose(window_id=window_id), order.caller)
+            for window_id in await self._aims(order, order.told(CloseWindow))
+        ]
+        return {**_shown(closed[0]), "windows": [window.window_id for window in closed]}
+
+    async def hold(self, order: Order) -> Result:
+        """Take a window's deadline away, or give it one again."""
+        told = order.told(HoldWindow)
+        held = [
+            await self._power.windows.hold(WindowHold(window_id=window_id, hold=told.hold), order.caller)
+            for window_id in await self._aims(order, told)
+        ]
+        return _shown(held[0])
+
+    async def extend(self, order: Order) -> Result:
+        """Move a window's deadline."""
+        told = order.told(ExtendWindow)
+        extended = [
+            await self._power.windows.extend(WindowExtend(window_id=window_id, ttl_sec=told.ttl_sec), order.caller)
+            for window_id in await self._aims(order, told)
+        ]
+        return _shown(extended[0])
+
+    async def apply_policy(self, order: Order) -> Result:
+        """Put a policy in force."""
+        status = await self._power.policies.apply(order.told(ApplyPolicy).policy, order.caller)
+        return {"policy": status.policy, "active": status.active, CHANGED: status.applied}
+
+    async def start(self, order: Order) -> Result:
+        """Start one service."""
+        was_up = self._reconciler.known[order.told(OneService).service].is_up
+        return {**await self._controlled(order, "start"), CHANGED: not was_up}
+
+    async def stop(self, order: Order) -> Result:
+        """Stop one service."""
+        return await self._controlled(order, "stop")
+
+    async def restart(self, order: Order) -> Result:
+        """Restart one service; one that was restarted before madre was cut short is not restarted again."""
+        life = self._reconciler.known[order.told(OneService).service]
+        if "instance" not in order.noted:
+            await order.note(instance=life.instance)
+        elif life.is_up and life.instance != order.noted["instance"]:
+            return {"service": order.told(OneService).service, "state": life.state}
+        return await self._controlled(order, "restart")
+
+    async def _controlled(self, order: Order, verb: Verb) -> Result:
+        told = order.told(OneService)
+        body = ServiceControl(apply=True, reason=told.reason)
+        done = await self._power.control.control(told.service, verb, body, order.caller)
+        return {"service": done.service, "done": done.plan, "output": done.exec.output if done.exec else ""}
+
+    async def _aims(self, order: Order, told: CloseWindow) -> list[str]:
+        """The windows that are meant, found out once: after a death others may be open."""
+        if "windows" not in order.noted:
+            await order.note(windows=[told.window_id] if told.window_id else _meant(await self._live(), told.services))
+        windows: list[str] = order.noted["windows"]
+        return windows
+
+    async def _live(self) -> list[Window]:
+        return [window for window in await self._house.db.reading(_live) if window.holds]
+
+
+def _live(session: Session) -> list[Window]:
+    return store.live_windows(session)
+
+
+def _meant(live: list[Window], services: tuple[str, ...]) -> list[str]:
+    """Those of exactly these services, else those that hold them among others; none named: the one that ends last."""
+    if not services:
+        last = ends_last(live)
+        found = [] if last is None else [last]
+    else:
+        wanted = set(services)
+        found = [window for window in live if set(window.services) == wanted]
+        found = found or [window for window in live if wanted <= set(window.services)]
+    if not found:
+        raise NotFound(f"No window is open{' on ' + ', '.join(services) if services else ''}.")
+    return [window.window_id for window in found]
+
+
+def _shown(window: ShownWindow) -> dict[str, Any]:
+    return window.model_dump(mode="json", include={"window_id", "services", "mode", "state", "deadline"})

@@ -1,0 +1,57 @@
+"""What the journal says of plans: `plan.*` and `plan.step.*`, in the transaction of what they tell of.
+
+They name the user and the conversation, so that a page can follow its own plans and nobody else's; results stay in the
+rows, which only their owner reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from config.app import House
+from config.contracts.plans import Status
+from madre.plan import Plan
+
+_DETAIL_MAX = 500
+
+
+def announce(house: House, session: Session, plan: Plan, what: str) -> None:
+    """`plan.<what>`: how the plan stands now."""
+    data = _about(plan)
+    if plan.error is not None:
+        data["error"] = {"code": plan.error.code, "detail": plan.error.detail[:_DETAIL_MAX]}
+    _append(house, session, plan, f"plan.{what}", data, bad=plan.status is Status.ERROR)
+
+
+def announce_step(house: House, session: Session, plan: Plan, number: int, what: str, **more: Any) -> None:
+    """`plan.step.<what>`: how one step of the plan stands now."""
+    step = plan.step(number)
+    data = {
+        **_about(plan),
+        "number": step.number,
+        "of": len(plan.steps),
+        "action": step.action,
+        "step_status": step.status.value,
+        "attempts": step.attempts,
+        **more,
+    }
+    if step.error is not None:
+        data["error"] = {"code": step.error.code, "detail": step.error.detail[:_DETAIL_MAX]}
+    _append(house, session, plan, f"plan.step.{what}", data, bad=step.status is Status.ERROR)
+
+
+def _about(plan: Plan) -> dict[str, Any]:
+    return {
+        "plan_id": plan.plan_id,
+        "user": plan.user,
+        "session_id": plan.asked.session_id,
+        "status": plan.status.value,
+        "risk": plan.risk.value,
+    }
+
+
+def _append(house: House, session: Session, plan: Plan, type: str, data: dict[str, Any], *, bad: bool) -> None:
+    severity = "warning" if bad else "info"
+    house.journal.append(session, type, data, severity=severity, correlation_id=plan.asked.correlation_id)
