@@ -1,0 +1,84 @@
+"""Actions on plans and on autonomy, done by madre's own flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from config.auth import Caller, Scope
+from config.contracts.autonomy import AutonomyStart, AutonomyState, AutonomyStop
+from config.contracts.plans import Plan, PlanCancel
+from config.errors import ServiceAbsent
+from madre.actions.system import OnePlan, StartAutonomy
+from madre.flows.executors.order import Executor, Executors, Order, Result
+from madre.store import plans as store
+
+_SHOWN = 20
+
+
+class Canceller(Protocol):
+    """Whoever ends plans."""
+
+    async def cancel(self, plan_id: str, body: PlanCancel, caller: Caller) -> Plan:
+        """End a plan; cancelling again changes nothing."""
+
+
+class Autonomous(Protocol):
+    """Whoever starts and stops autonomy."""
+
+    async def start(self, body: AutonomyStart, caller: Caller) -> AutonomyState:
+        """Have madre look after the fleet by herself."""
+
+    async def stop(self, body: AutonomyStop, caller: Caller) -> AutonomyState:
+        """Have madre act only when asked."""
+
+
+class OwnActs:
+    """One method an action. Plans and autonomy are given as what finds them, because they need the runner first."""
+
+    def __init__(self, plans: Callable[[], Canceller], autonomy: Callable[[], Autonomous]) -> None:
+        self._plans = plans
+        self._autonomy = autonomy
+
+    @property
+    def table(self) -> Executors:
+        """The executors by the names of their actions."""
+        return {
+            "plans.list": Executor(within=self.list),
+            "plans.cancel": Executor(self.cancel),
+            "autonomy.start": Executor(self.start),
+            "autonomy.stop": Executor(self.stop),
+        }
+
+    def list(self, session: Session, order: Order) -> Result:
+        """The caller's newest plans; with the right to all, everybody's."""
+        user = None if order.caller.may(Scope.PLANS_ALL) else order.caller.user
+        found = store.plans_before(session, None, _SHOWN, user=user)
+        return {
+            "plans": [
+                {"plan_id": plan.plan_id, "status": plan.status.value, "text": plan.asked.text[:200]} for plan in found
+            ]
+        }
+
+    async def cancel(self, order: Order) -> Result:
+        """End a plan."""
+        plan = await self._plans().cancel(order.told(OnePlan).plan_id, PlanCancel(), order.caller)
+        return {"plan_id": plan.plan_id, "status": plan.status.value}
+
+    async def start(self, order: Order) -> Result:
+        """Have madre look after the fleet by herself."""
+        body = AutonomyStart(shadow=order.told(StartAutonomy).mode == "shadow")
+        state = await self._autonomy().start(body, order.caller)
+        return {"mode": state.mode}
+
+    async def stop(self, order: Order) -> Result:
+        """Have madre act only when asked."""
+        state = await self._autonomy().stop(AutonomyStop(), order.caller)
+        return {"mode": state.mode}
+
+
+async def absent(order: Order) -> Result:
+    """For the actions of a room that this build does not hold: it says so."""
+    raise ServiceAbsent(f"{order.action.name} is done by {order.action.owner}, which this build of VX11 does not hold.")
