@@ -20,5 +20,5 @@ def create(house: House) -> FastAPI:
     limit, tickets, waking = RateLimit(gateway.rate_per_sec, gateway.rate_burst), Tickets(), Waking(house)
     passage = Middleware(Passage, house=house, waking=waking, limit=limit, tickets=tickets)
     app = create_app(house, [routes.fleet, routes.auth], layers=[passage], max_body_mb=gateway.max_body_mb)
-    app.state.flows, app.state.limit, app.state.tickets = Flows(house), limit, tickets
+    app.state.flows, app.state.limit, app.state.tickets = Flows(house, waking), limit, tickets
     return app

@@ -6,6 +6,7 @@ from config.auth import Caller
 from config.clients import Clients, Timeout
 from config.contracts.power import PowerState, Wake, WakeAnswer, Window, WindowClose, WindowOpen
 from config.contracts.serving import QueueStatus
+from config.contracts.spawning import JobDetail, Spawned, SpawnOrder
 
 
 class Madre:
@@ -43,3 +44,18 @@ class Switch:
     async def queue(self) -> QueueStatus:
         """How much is being served and how much waits; ask only while it is awake."""
         return await self._peer.get("/switch/queue/status", answer=QueueStatus, timeout=Timeout.QUICK)
+
+
+class Spawner:
+    """Spawner, as the door knows it."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._peer = clients.peer("spawner")
+
+    async def spawn(self, body: SpawnOrder, caller: Caller) -> Spawned:
+        """Have a daughter task run for `caller`."""
+        return await self._peer.post("/spawner/spawn", body, answer=Spawned, on_behalf=caller)
+
+    async def job(self, spawn_id: str, caller: Caller) -> JobDetail:
+        """A daughter as it really stands; NotFound where it is not the caller's to see."""
+        return await self._peer.get(f"/spawner/jobs/{spawn_id}", answer=JobDetail, on_behalf=caller)

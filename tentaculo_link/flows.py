@@ -12,6 +12,7 @@ from config.app import VERSION, House
 from config.auth import Caller, new_token
 from config.contracts.base import Page
 from config.contracts.power import PowerState, ServiceFigures, Window, WindowClose, WindowOpen
+from config.contracts.spawning import DoorSpawn, DoorSpawned, JobDetail
 from config.contracts.status import DoorWindowClose, DoorWindowOpen, FleetService, FleetStatus, WindowList
 from config.contracts.tokens import NewToken, Token, TokenCreate
 from config.db_schema import ApiToken
@@ -19,7 +20,8 @@ from config.errors import NotFound, VX11Error
 from config.paging import cut, decode_cursor
 from config.services import FLEET, is_present
 from tentaculo_link import store, tokens
-from tentaculo_link.clients import Madre, Switch
+from tentaculo_link.clients import Madre, Spawner, Switch
+from tentaculo_link.waking import Waking
 
 T = TypeVar("T")
 
@@ -27,9 +29,11 @@ T = TypeVar("T")
 class Flows:
     """The use cases of the door."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, waking: Waking) -> None:
         self._house = house
+        self._waking = waking
         self._madre = Madre(house.clients)
+        self._spawner = Spawner(house.clients)
         self._switch = Switch(house.clients)
 
     async def status(self) -> FleetStatus:
@@ -93,6 +97,16 @@ class Flows:
         """The live windows, or those that hold `target`."""
         live = (await self._madre.power_state()).windows
         return WindowList(windows=[window for window in live if target is None or target in window.services])
+
+    async def spawn(self, wish: DoorSpawn, caller: Caller) -> DoorSpawned:
+        """Have a daughter task run; spawner is woken for it."""
+        await self._waking.ensure("spawner")
+        return DoorSpawned.model_validate((await self._spawner.spawn(wish.order, caller)).model_dump())
+
+    async def daughter(self, spawn_id: str, caller: Caller) -> JobDetail:
+        """A daughter's real state and result; spawner is woken for the question."""
+        await self._waking.ensure("spawner")
+        return await self._spawner.job(spawn_id, caller)
 
     async def create_token(self, wish: TokenCreate, caller: Caller) -> NewToken:
         """Make a token; its secret is in this answer and nowhere else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.services import FLEET
 
 # Paths that clients expect at the door without a service's name in front.
-_WELL_KNOWN = {"v1": "switch", "mcp": "mcp", "ws": "operator"}
+_WELL_KNOWN = {"v1": "switch", "mcp": "mcp", "ws": "operator", "spawn": "spawner"}
 _OWNERS = {**{name: name for name in FLEET if name != "tentaculo_link"}, **_WELL_KNOWN}
 
 

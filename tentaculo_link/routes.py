@@ -13,6 +13,7 @@ from config.auth import Caller, Requires, Scope, token_in
 from config.contracts.base import Page
 from config.contracts.events import Ticket
 from config.contracts.power import Window
+from config.contracts.spawning import DoorSpawn, DoorSpawned
 from config.contracts.status import DoorWindowClose, DoorWindowOpen, FleetStatus, WindowList
 from config.contracts.tokens import NewToken, Token, TokenCreate
 from config.errors import Forbidden, TooManyRequests
@@ -74,6 +75,7 @@ TheHouse = Annotated[House, Depends(_house)]
 Reader = Annotated[Caller, Depends(WithinRate(Scope.STATUS_READ))]
 Opener = Annotated[Caller, Depends(WithinRate(Scope.POWER_WRITE))]
 TokenAdmin = Annotated[Caller, Depends(WithinRate(Scope.TOKENS_ADMIN))]
+Spawning = Annotated[Caller, Depends(WithinRate(Scope.JOBS_WRITE))]
 Listener = Annotated[Caller, Depends(WithinRate(Scope.EVENTS_READ))]
 
 fleet = APIRouter(prefix="/vx11", tags=["fleet"])
@@ -105,6 +107,16 @@ async def window_status(flows: TheFlows, _caller: Reader) -> WindowList:
 @fleet.get("/window/status/{target}", summary="Live windows that hold one service")
 async def window_status_of(target: str, flows: TheFlows, _caller: Reader) -> WindowList:
     return await flows.windows(target)
+
+
+@fleet.post(
+    "/spawn",
+    summary="Run a task in isolation: 202 and its id, which GET /vx11/result/{id} takes",
+    status_code=202,
+    response_model=DoorSpawned,
+)
+async def spawn(request: Request, body: DoorSpawn, flows: TheFlows, house: TheHouse, caller: Spawning) -> Response:
+    return await house.idempotency.once(request, caller, 202, lambda: flows.spawn(body, caller))
 
 
 @fleet.post("/events/ticket", summary="A single-use pass to the event stream, for browsers")
