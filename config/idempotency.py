@@ -2,7 +2,8 @@
 
 Shape after the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422,
 the same key while the first is still at work is 409. A key belongs to a caller and a path. Failures of
-ours (5xx) are not kept, so that a retry can succeed.
+ours (5xx) are not kept, so that a retry can succeed. Nor are credentials: what was shown once is `[redacted]` in the
+answer that comes again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from config.clock import Clock
 from config.db import Database
 from config.db_schema.kernel import IdempotencyKey
 from config.errors import Conflict, Invalid
+from config.logs import redacted
 
 KEPT_FOR = timedelta(hours=24)
 _MAX_KEY = 255
@@ -57,7 +59,7 @@ class Idempotency:
         except BaseException:
             await self._db.writing(_free, digest)
             raise
-        await self._db.writing(_keep, digest, status, answer)
+        await self._db.writing(_keep, digest, status, redacted(answer))
         return _json(answer, status)
 
 

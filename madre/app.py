@@ -10,21 +10,38 @@ from madre.adapters.noop import NoopDriver
 from madre.adapters.process import ProcessDriver
 from madre.adapters.swarm import swarm_driver
 from madre.drivers import Driver
+from madre.flows.ground import Grounds
+from madre.flows.planning import Planning
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
+from madre.routes.plans import plans
 from madre.routes.power import power
+from madre.runner import Runner
 
 
-def create(house: House, driver: Driver | None = None) -> FastAPI:
-    """Madre on the foundation `house`; `driver` instead of the one the settings name, for tests."""
+class _Unmoved:
+    """Stands where the runner of plans goes."""
+
+    async def start(self, plan_id: str) -> None:
+        """Leave it running for whoever comes."""
+
+    async def cancel(self, plan_id: str) -> None:
+        """Nothing runs."""
+
+
+def create(house: House, driver: Driver | None = None, runner: Runner | None = None) -> FastAPI:
+    """Madre on the foundation `house`; `driver` and `runner` instead of those the settings name, for tests."""
     run: list[Running] = []
     if driver is None:
         driver = _driver(house, run)
     reconciler = Reconciler(house, driver)
     flows = Power(house, reconciler)
+    grounds = Grounds(house, lambda: {name: life.state for name, life in reconciler.known.items()})
+    planning = Planning(house, runner or _Unmoved(), grounds)
     checks = {"driver": lambda: driver.name, "driver_answers": lambda: not reconciler.is_blind}
-    app = create_app(house, [power], run=[*run, reconciler.running, flows.gauges.running], checks=checks)
-    app.state.flows = flows
+    running = [*run, reconciler.running, flows.gauges.running, planning.running]
+    app = create_app(house, [power, plans], run=running, checks=checks)
+    app.state.flows, app.state.planning = flows, planning
     return app
 
 

@@ -79,7 +79,7 @@ def _drawn(
     intent = intents[number - 1]
     action, lane = _led_to(intent, caller, ground)
     _must_have_been_found(number, intents, ground)
-    arguments = _arguments(action, intent)
+    arguments = arguments_of(action, intent)
     judged = assess(
         Deed(
             action=action,
@@ -138,7 +138,7 @@ def _must_have_been_found(number: int, intents: Sequence[Intent], ground: Ground
         )
 
 
-def _arguments(action: Action, intent: Intent) -> dict[str, Any]:
+def arguments_of(action: Action, intent: Intent) -> dict[str, Any]:
     """What the action is told, checked and with its defaults, as JSON."""
     try:
         told = action.arguments.model_validate(intent.parameters)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from config.app import House
 from config.auth import Caller
-from config.contracts.plans import Risk, worst
+from config.contracts.plans import Risk, Status, worst
 from config.db_schema.madre import ConfirmationRow
 from config.errors import Conflict
 from madre import plan as life
@@ -18,7 +18,7 @@ from madre.actions import action_named
 from madre.confirmation import Bound, Issued, Presented, must_confirm, sha256_of, token_of
 from madre.draft import observe
 from madre.flows.ground import Grounds
-from madre.plan import Plan, Status, Step, plan_hash
+from madre.plan import Plan, Step, plan_hash
 from madre.risk import Deed, assess
 from madre.store import plans as store
 from madre.world import World, fingerprint
@@ -74,7 +74,7 @@ class Confirming:
         must_confirm(row and _issued(row), shown, self._seal, now)
         for step in plan.steps:
             caller.require(action_named(step.action).scope)
-        assert row is not None  # noqa: S101  # must_confirm let it pass
+        assert row is not None, "must_confirm let nothing pass"
         row.used_at = now
         return life.started(plan, now, caller.user)
 
