@@ -18,8 +18,8 @@ class Service:
     """One of the ten.
 
     `module` is the package whose `app.create` builds it; `memory_mb` is what admission reserves for it
-    (MiB, the process itself: models are counted by Switch under their own budget, in the processes of the service
-    that `holds_models`).
+    (MiB, the process itself and, of spawner, its daughters: models are counted by Switch under their own budget, in the
+    processes of the service that `holds_models`).
     """
 
     name: str
@@ -46,7 +46,7 @@ _TABLE = (
     Service("manifestator", 8005, "manifestator", True, 128, "drift against the manifest, patch plans"),
     Service("mcp", 8006, "fleet_mcp", True, 128, "the fleet's tools over the Model Context Protocol"),
     Service("shub", 8007, "shub", True, 512, "audio: analysis, mastering, mixing, restoration"),
-    Service("spawner", 8008, "spawner", True, 128, "daughter tasks in isolated processes"),
+    Service("spawner", 8008, "spawner", True, 512, "daughter tasks in isolated processes"),
     Service("operator", 8011, "operator_backend", True, 256, "the operator's API, chats, browser tasks"),
 )
 

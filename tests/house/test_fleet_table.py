@@ -28,6 +28,7 @@ OWNERS = {
     "switch": "switch_queue_v2 routing_events ia_decisions model_usage_stats cli_usage_stats fluzo_signals "
     "provider_stats",
     "hermes": "local_models_v2 model_downloads cli_providers cli_onboarding_state",
+    "spawner": "daughter_tasks daughters daughter_attempts",
     "kernel": "users api_tokens audit_logs forensic_ledger events idempotency_keys",
 }
 
