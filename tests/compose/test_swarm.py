@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.services import present_services
 from tests.support.containers import needs_engine, run
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
@@ -11,6 +12,7 @@ from tests.support.swarm import fleet_on_stack
 
 pytestmark = needs_engine
 PATIENCE_SEC = 60.0
+NOTHING_ASKED_FOR = {service.name: int(not service.sleeps) for service in present_services()}
 
 
 async def up(fleet: Fleet, *services: str) -> None:
@@ -25,7 +27,7 @@ async def down(fleet: Fleet, *services: str) -> None:
 
 async def test_windows_scale_the_services_of_a_stack(tmp_path: Path) -> None:
     async with fleet_on_stack(tmp_path) as (fleet, stack):
-        assert await stack.replicas() == {"tentaculo_link": 1, "madre": 1, "switch": 0, "hermes": 0}
+        assert await stack.replicas() == NOTHING_ASKED_FOR
 
         window = await fleet.power("window/open", {"services": ["switch", "hermes"], "ttl_sec": 600})
         await up(fleet, "switch", "hermes")
@@ -47,7 +49,7 @@ async def test_windows_scale_the_services_of_a_stack(tmp_path: Path) -> None:
         await up(fleet, "hermes")
         await fleet.power("window/close", {"window_id": window["window_id"]})
         await down(fleet, "switch", "hermes")
-        assert await stack.replicas() == {"tentaculo_link": 1, "madre": 1, "switch": 0, "hermes": 0}
+        assert await stack.replicas() == NOTHING_ASKED_FOR
         await stack.scale("hermes", 1)
 
         async def scaled_back() -> bool:
