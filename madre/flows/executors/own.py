@@ -8,12 +8,13 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from config.auth import Caller, Scope
-from config.contracts.autonomy import AutonomyStart, AutonomyState, AutonomyStop
+from config.contracts.autonomy import AutonomyMode
 from config.contracts.plans import Plan, PlanCancel
 from config.errors import ServiceAbsent
 from madre.actions.system import OnePlan, StartAutonomy
 from madre.flows.executors.order import Executor, Executors, Order, Result
 from madre.store import plans as store
+from madre.undo import CHANGED
 
 _SHOWN = 20
 
@@ -28,11 +29,8 @@ class Canceller(Protocol):
 class Autonomous(Protocol):
     """Whoever starts and stops autonomy."""
 
-    async def start(self, body: AutonomyStart, caller: Caller) -> AutonomyState:
-        """Have madre look after the fleet by herself."""
-
-    async def stop(self, body: AutonomyStop, caller: Caller) -> AutonomyState:
-        """Have madre act only when asked."""
+    def put(self, session: Session, mode: AutonomyMode, caller: Caller, reason: str = "") -> AutonomyMode:
+        """Leave autonomy in `mode`; the mode it was in."""
 
 
 class OwnActs:
@@ -48,8 +46,8 @@ class OwnActs:
         return {
             "plans.list": Executor(within=self.list),
             "plans.cancel": Executor(self.cancel),
-            "autonomy.start": Executor(self.start),
-            "autonomy.stop": Executor(self.stop),
+            "autonomy.start": Executor(within=self.start),
+            "autonomy.stop": Executor(within=self.stop),
         }
 
     def list(self, session: Session, order: Order) -> Result:
@@ -67,16 +65,17 @@ class OwnActs:
         plan = await self._plans().cancel(order.told(OnePlan).plan_id, PlanCancel(), order.caller)
         return {"plan_id": plan.plan_id, "status": plan.status.value}
 
-    async def start(self, order: Order) -> Result:
+    def start(self, session: Session, order: Order) -> Result:
         """Have madre look after the fleet by herself."""
-        body = AutonomyStart(shadow=order.told(StartAutonomy).mode == "shadow")
-        state = await self._autonomy().start(body, order.caller)
-        return {"mode": state.mode}
+        return self._put(session, order, order.told(StartAutonomy).mode)
 
-    async def stop(self, order: Order) -> Result:
+    def stop(self, session: Session, order: Order) -> Result:
         """Have madre act only when asked."""
-        state = await self._autonomy().stop(AutonomyStop(), order.caller)
-        return {"mode": state.mode}
+        return self._put(session, order, "off")
+
+    def _put(self, session: Session, order: Order, mode: AutonomyMode) -> Result:
+        was = self._autonomy().put(session, mode, order.caller, f"plan {order.plan_id}")
+        return {"mode": mode, "before": was, CHANGED: was != mode}
 
 
 async def absent(order: Order) -> Result:
