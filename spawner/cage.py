@@ -186,7 +186,7 @@ class Cage(Protocol):
     async def run(self, task: Task, output: Path, started: Callable[[int], None]) -> Verdict:
         """Run `task` to its end, whatever that is; nothing of it is left when this returns.
 
-        `output` becomes a folder of segments (`spawner/adapters/output.py`), readable while it runs: stdout and stderr
+        `output` becomes a folder of segments (`spawner/adapters/sayings.py`), readable while it runs: stdout and stderr
         in the order they came. `started` is called once with the pid, when the program has begun; not for `refused`.
         When the caller is cancelled the tree is killed first. Raises nothing for what a task does: that is a verdict.
         """

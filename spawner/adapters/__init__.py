@@ -1,1 +1,1 @@
-"""Whatever runs daughters: the ladder of isolation."""
+"""The rest of the world, as spawner meets it: the nursery and its ladder of isolation, folders, output, old tries."""

@@ -40,7 +40,8 @@ def gain_nothing_by_exec() -> None:
 
 def filter_system_calls(program: bytes) -> None:
     """Install a seccomp filter, for this process and its descendants for ever. `program`: packed struct sock_filter."""
-    _prctl(_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(_Program(len(program) // 8, program)))
+    filled = _Program(len(program) // 8, program)
+    _prctl(_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(filled))
 
 
 def landlock_abi() -> int:

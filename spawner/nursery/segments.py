@@ -2,7 +2,7 @@
 
 Each file is named for the offset of its first byte in all that was said; the first holds the head, the others are parts
 of the tail and go, oldest first, as new ones come. So whoever reads knows what is missing, and may read at any moment
-(`spawner/adapters/output.py`).
+(`spawner/adapters/sayings.py`).
 """
 
 from __future__ import annotations
