@@ -69,6 +69,7 @@ class Scope(StrEnum):
     PLANS_ALL = "plans:all"
     TOKENS_ADMIN = "tokens:admin"
     AUTONOMY = "autonomy"
+    CONVERSATIONS_ALL = "conversations:all"
     MAINTENANCE = "maintenance"
     FLEET = "fleet"
 
@@ -88,6 +89,7 @@ _LOWEST: dict[Scope, Role] = {
     Scope.PLANS_WRITE: Role.USER,
     Scope.PLANS_ALL: Role.OPERATOR,
     Scope.AUTONOMY: Role.OPERATOR,
+    Scope.CONVERSATIONS_ALL: Role.ADMIN,
     Scope.TOKENS_ADMIN: Role.ADMIN,
     Scope.MAINTENANCE: Role.ADMIN,
     Scope.FLEET: Role.SYSTEM,

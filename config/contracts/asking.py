@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from config.contracts.base import Answer, Request, Timestamp
 from config.contracts.conversations import Confirmation, Mode, ProposedStep
+from config.contracts.intents import Intent
 from config.contracts.plans import Fault, Risk
 
 IntentType = Literal["chat", "plan", "exec", "spawn"]
@@ -86,6 +87,7 @@ class IntentAnswer(Answer):
     risk: Risk | None = None
     reasons: list[str] = []
     warnings: list[str] = []
+    withheld: list[Intent] = []
     actions: list[ProposedStep] = []
     confirmation: Confirmation | None = None
     hint: str | None = None

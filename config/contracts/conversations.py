@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from config.contracts.base import Answer, Request, Timestamp
+from config.contracts.intents import Intent
 from config.contracts.plans import Fault, Risk, Status
 
 MAX_CONTEXT_BYTES = 16_384
@@ -67,6 +68,7 @@ class ChatAnswer(Answer):
     `mode` says who answers: MADRE (a plan; `response` says what it is, in fixed words), SWITCH (a model's words, of
     `provider` and `model`), SPAWNER (a plan of daughters), FALLBACK (nobody could answer: `response` is null,
     `degraded` true, `error` says why and what would mend it). `confirmation` is there while the plan waits for one.
+    `withheld` are acts that were spoken of without being ordered (asked about, negated); none of them was done.
     """
 
     response: str | None
@@ -78,6 +80,7 @@ class ChatAnswer(Answer):
     provider: str | None = None
     model: str | None = None
     warnings: list[str] = []
+    withheld: list[Intent] = []
     actions: list[ProposedStep] = []
     risk: Risk | None = None
     reasons: list[str] = []

@@ -1,0 +1,254 @@
+"""What comes of something that was said: a plan, a model's answer, or why neither.
+
+Every turn is read by the grammar first, whatever was answered before, so that an order after a chat is an order. What
+orders something becomes a plan; a question, a negation and plain talk never do, and are answered by a model. Each turn
+leaves a row (`tasks`), and the conversation goes on with it, in one unit of work at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from config import context7
+from config.app import House
+from config.auth import Caller
+from config.context7 import Bounds, Conversation, Topic, Turn
+from config.contracts import intents as wire
+from config.contracts.asking import IntentType, Priority
+from config.contracts.conversations import ChatAnswer
+from config.contracts.plans import Plan, Status
+from config.contracts.power import Wake
+from config.db_schema import new_id
+from config.errors import Conflict, Internal, LaneMissing, VX11Error
+from config.logs import correlation_id
+from config.services import FLEET, service_named
+from madre import replies
+from madre.actions import ACTIONS
+from madre.flows.answering import Answering
+from madre.flows.plans import Plans, asked_by
+from madre.flows.waking import WakeFlow
+from madre.inheritance import completed, spoken_of
+from madre.language import Intent, Reading, read
+from madre.store import asked as store
+from madre.store.asked import Asked
+from madre.store.intents import log_intents
+
+_TALK = "switch.ask"  # ordering a model's words is talking: it needs the conversation, and no plan
+_SOON_SEC = 2.0  # a plan that needs no confirmation is waited for that long, because most are done by then
+_FIRST_LOOK_SEC = 0.02
+_CUT_SHORT = {"status": "ERROR", "error": {"code": Internal.code, "detail": "It was not brought to an end."}}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something said to madre, by whichever way. `intents` are there where it was no sentence but a named action;
+    `require` says of services whether they must be had (true) or must not be used (false)."""
+
+    kind: IntentType
+    text: str
+    source: str
+    session_id: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+    priority: Priority = "P1"
+    require: Mapping[str, bool] = field(default_factory=dict)
+    intents: tuple[Intent, ...] = ()
+    intent_id: str = field(default_factory=lambda: new_id("intent"))
+
+    def answer(self, **came: Any) -> ChatAnswer:
+        """The answer to this in which `came` came of it."""
+        return ChatAnswer(session_id=self.session_id, intent_id=self.intent_id, **came)
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of a turn: the answer, what was spoken of, and intents that were only talked about, with why."""
+
+    answer: ChatAnswer
+    about: Sequence[Topic] = ()
+    talked_about: Sequence[Intent] = ()
+    outcome: str = "chat"
+
+
+class Hearing:
+    """One turn, from its words to its answer."""
+
+    def __init__(self, house: House, plans: Plans, answering: Answering, waking: WakeFlow) -> None:
+        self._house = house
+        self._plans = plans
+        self._answering = answering
+        self._waking = waking
+        madre = house.settings.madre
+        self._bounds = Bounds(madre.conversation_ttl_sec, madre.conversation_turns, madre.conversations_per_user)
+
+    async def heard(self, said: Said, caller: Caller) -> ChatAnswer:
+        """The answer. What the house refuses is an answer too, with its fault."""
+        conversation = await self._house.db.writing(self._begin, said, caller)
+        try:
+            came = await self._come_of(said, conversation, caller)
+        except VX11Error as error:
+            came = _Came(_refusal(said, error))
+        except Exception:
+            await self._house.db.writing(store.settle_asked, said.intent_id, _CUT_SHORT, self._house.clock.now())
+            raise
+        await self._house.db.writing(self._end, said, came, caller)
+        return came.answer
+
+    async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
+        await self._require(said.require)
+        now = self._house.clock.now()
+        reading = Reading(said.intents) if said.intents else read(said.text, now=now, services=tuple(FLEET))
+        if said.kind == "chat" and not _orders(reading):
+            return await self._talk(said, reading, conversation, caller)
+        intents = [completed(intent, conversation, now) for intent in reading.intents]
+        if not intents:
+            raise _no_order(reading)
+        _must_do_without([name for name, must in said.require.items() if not must], intents)
+        plan = await self._plans.draw_up(
+            [_wire(intent) for intent in intents],
+            asked_by(caller, said.text, said.source, said.session_id),
+            caller,
+            hold=said.kind == "plan",
+        )
+        settled = await self._settled(plan, caller)
+        warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
+        return _Came(planned(said, settled, warnings), spoken_of(intents, now))
+
+    async def _talk(self, said: Said, reading: Reading, conversation: Conversation | None, caller: Caller) -> _Came:
+        """A model's answer, or honestly none: whatever kept it away, nothing else is said in its place."""
+        spoken = [*reading.intents, *reading.withheld]
+        noted: dict[str, Any] = {
+            "warnings": list(reading.warnings),
+            "withheld": [_wire(intent) for intent in reading.withheld],
+        }
+        outcome = "question" if reading.is_question else "negated" if reading.is_negated else "chat"
+        try:
+            if said.require.get("switch") is False:
+                raise Conflict("Talk is answered by switch, which this intent must not use.")
+            heard = await self._answering.answer(said.text, conversation, said.context, caller, said.session_id)
+        except VX11Error as error:
+            degraded = said.answer(
+                response=None,
+                status="ERROR",
+                mode="FALLBACK",
+                degraded=True,
+                error=replies.fault_of(error),
+                hint=error.hint,
+                **noted,
+            )
+            return _Came(degraded, (), spoken, outcome)
+        answer = said.answer(
+            response=heard.reply, status="DONE", mode="SWITCH", provider=heard.provider, model=heard.model, **noted
+        )
+        return _Came(answer, (), spoken, outcome)
+
+    async def _settled(self, plan: Plan, caller: Caller) -> Plan:
+        """The plan a moment later, over or not; as it is where it waits for somebody."""
+        pause = _FIRST_LOOK_SEC
+        try:
+            async with asyncio.timeout(_SOON_SEC):
+                while plan.status in (Status.PENDING, Status.RUNNING):
+                    await asyncio.sleep(pause)
+                    pause *= 1.5
+                    plan = await self._plans.show(plan.plan_id, caller)
+        except TimeoutError:
+            pass
+        return plan
+
+    async def _require(self, require: Mapping[str, bool]) -> None:
+        """Have the services awake that must be had; an error of the tree where one cannot be."""
+        for name, must in sorted(require.items()):
+            service_named(name)
+            if must:
+                await self._waking.wake(
+                    Wake(service=name, wait_sec=self._house.settings.power.windows_timeout_sec), self._house.caller
+                )
+
+    def _begin(self, session: Session, said: Said, caller: Caller) -> Conversation | None:
+        now = self._house.clock.now()
+        asked = Asked(
+            task_id=said.intent_id,
+            correlation_id=correlation_id.get(),
+            user=caller.user,
+            kind=said.kind,
+            source=said.source,
+            priority=said.priority,
+            session_id=said.session_id,
+            text=said.text,
+        )
+        store.add_asked(session, asked, now)
+        return context7.find(session, caller.user, said.session_id, now)
+
+    def _end(self, session: Session, said: Said, came: _Came, caller: Caller) -> None:
+        now, answer = self._house.clock.now(), came.answer
+        columns = {
+            "status": answer.status,
+            "mode": answer.mode,
+            "provider": answer.provider,
+            "degraded": answer.degraded,
+            "response": answer.response,
+            "error": answer.error and answer.error.model_dump(),
+            "plan_id": answer.plan_id,
+        }
+        store.settle_asked(session, said.intent_id, columns, now)
+        if came.talked_about:
+            asked = asked_by(caller, said.text, said.source, said.session_id)
+            log_intents(session, map(_wire, came.talked_about), asked, now, outcome=came.outcome)
+        turns = [Turn(now, "user", said.text, answer.intent_id, answer.plan_id)] if said.text else []
+        if answer.response and not answer.degraded:
+            turns.append(Turn(now, "assistant", answer.response, answer.intent_id, answer.plan_id))
+        context7.go_on(session, caller.user, said.session_id, turns, came.about, now, self._bounds)
+
+
+def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:
+    """The answer that a plan is."""
+    return said.answer(
+        response=replies.said_of(plan),
+        plan_id=plan.plan_id,
+        status=replies.status_of(plan),
+        mode=replies.mode_of(plan),
+        warnings=list(dict.fromkeys(warnings)),
+        actions=replies.proposed(plan),
+        risk=plan.risk,
+        reasons=plan.reasons,
+        confirmation=replies.confirmation(plan),
+        error=plan.error,
+    )
+
+
+def _refusal(said: Said, error: VX11Error) -> ChatAnswer:
+    return said.answer(
+        response=replies.refused(error),
+        status="ERROR",
+        mode="SPAWNER" if said.kind == "spawn" else "MADRE",
+        error=replies.fault_of(error),
+        hint=error.hint,
+    )
+
+
+def _orders(reading: Reading) -> bool:
+    """Whether something is to be done other than talk."""
+    return any(intent.action != _TALK for intent in reading.acts)
+
+
+def _no_order(reading: Reading) -> LaneMissing:
+    why = "it asks" if reading.is_question else "it is negated" if reading.is_negated else "it orders nothing known"
+    return LaneMissing(
+        f"Nothing is planned: {why}.", hint='Order it plainly, or name an action: VX11::DOMAIN action="…".'
+    )
+
+
+def _must_do_without(services: Sequence[str], intents: Iterable[Intent]) -> None:
+    """Conflict where an act is the duty of a service that must not be used."""
+    for intent in intents:
+        action = ACTIONS.get(intent.action or "")
+        if action is not None and action.owner in services:
+            raise Conflict(f"{action.title} is {action.owner}'s to do, which this intent must not use.")
+
+
+def _wire(intent: Intent) -> wire.Intent:
+    return wire.Intent.model_validate(asdict(intent) | {"warnings": list(intent.warnings)})
