@@ -1,32 +1,33 @@
-"""Composition of madre: the driver, the reconciler on it, the routes on the flows."""
+"""Composition of madre: the driver, the reconciler on it, the runner of plans, the routes on the flows."""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 from fastapi import FastAPI
 
 from config.app import House, Running, create_app
 from madre.adapters.compose import compose_driver
+from madre.adapters.durable import Durable
+from madre.adapters.live import Live
 from madre.adapters.noop import NoopDriver
 from madre.adapters.process import ProcessDriver
 from madre.adapters.swarm import swarm_driver
 from madre.drivers import Driver
+from madre.flows.autonomy import Autonomy
+from madre.flows.effects import Effects
+from madre.flows.executors.order import Executors
 from madre.flows.ground import Grounds
+from madre.flows.plan_windows import PlanWindows
 from madre.flows.planning import Planning
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
+from madre.flows.steps import Steps
+from madre.routes.live import live
 from madre.routes.plans import plans
 from madre.routes.power import power
 from madre.runner import Runner
-
-
-class _Unmoved:
-    """Stands where the runner of plans goes."""
-
-    async def start(self, plan_id: str) -> None:
-        """Leave it running for whoever comes."""
-
-    async def cancel(self, plan_id: str) -> None:
-        """Nothing runs."""
 
 
 def create(house: House, driver: Driver | None = None, runner: Runner | None = None) -> FastAPI:
@@ -36,13 +37,33 @@ def create(house: House, driver: Driver | None = None, runner: Runner | None = N
         driver = _driver(house, run)
     reconciler = Reconciler(house, driver)
     flows = Power(house, reconciler)
+    run += [reconciler.running, flows.gauges.running]
+    if runner is None:
+        runner = _runner(house, reconciler, lambda: _executors(house, flows, reconciler, planning, autonomy), run)
     grounds = Grounds(house, lambda: {name: life.state for name, life in reconciler.known.items()})
-    planning = Planning(house, runner or _Unmoved(), grounds)
+    planning = Planning(house, runner, grounds)
+    autonomy = Autonomy(house, reconciler, flows.gauges, planning.plans)
+    run.append(planning.running)
     checks = {"driver": lambda: driver.name, "driver_answers": lambda: not reconciler.is_blind}
-    running = [*run, reconciler.running, flows.gauges.running, planning.running]
-    app = create_app(house, [power, plans], run=running, checks=checks)
+    app = create_app(house, [power, plans, live], run=run, checks=checks)
     app.state.flows, app.state.planning = flows, planning
+    app.state.live = Live(house, planning.plans, None)
     return app
+
+
+def _runner(house: House, reconciler: Reconciler, executors: Callable[[], Executors], run: list[Running]) -> Runner:
+    """The runner of plans, on DBOS; what it needs to run is added to `run`."""
+    windows = PlanWindows(house, reconciler)
+    effects = Effects(house, windows)
+    durable = Durable(house.db.url, Steps(house, windows, effects, functools.cache(executors)))
+    run += [effects.running, durable.running]
+    return durable
+
+
+def _executors(house: House, power: Power, reconciler: Reconciler, planning: Planning, autonomy: Autonomy) -> Executors:
+    from madre.flows.executors.table import executors  # noqa: PLC0415  # the wire of three rooms; until there is a plan
+
+    return executors(house, power, reconciler, planning.plans, autonomy)
 
 
 def _driver(house: House, run: list[Running]) -> Driver:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from sqlalchemy.orm import Session
@@ -34,9 +33,9 @@ class Autonomous(Protocol):
 
 
 class OwnActs:
-    """One method an action. Plans and autonomy are given as what finds them, because they need the runner first."""
+    """One method an action."""
 
-    def __init__(self, plans: Callable[[], Canceller], autonomy: Callable[[], Autonomous]) -> None:
+    def __init__(self, plans: Canceller, autonomy: Autonomous) -> None:
         self._plans = plans
         self._autonomy = autonomy
 
@@ -62,7 +61,7 @@ class OwnActs:
 
     async def cancel(self, order: Order) -> Result:
         """End a plan."""
-        plan = await self._plans().cancel(order.told(OnePlan).plan_id, PlanCancel(), order.caller)
+        plan = await self._plans.cancel(order.told(OnePlan).plan_id, PlanCancel(), order.caller)
         return {"plan_id": plan.plan_id, "status": plan.status.value}
 
     def start(self, session: Session, order: Order) -> Result:
@@ -74,7 +73,7 @@ class OwnActs:
         return self._put(session, order, "off")
 
     def _put(self, session: Session, order: Order, mode: AutonomyMode) -> Result:
-        was = self._autonomy().put(session, mode, order.caller, f"plan {order.plan_id}")
+        was = self._autonomy.put(session, mode, order.caller, f"plan {order.plan_id}")
         return {"mode": mode, "before": was, CHANGED: was != mode}
 
 

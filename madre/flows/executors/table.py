@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 
 from config.app import House
@@ -24,8 +23,8 @@ def executors(
     house: House,
     power: Power,
     reconciler: Reconciler,
-    plans: Callable[[], Canceller],
-    autonomy: Callable[[], Autonomous],
+    plans: Canceller,
+    autonomy: Autonomous,
 ) -> Executors:
     """How each action is done; one whose room is not in this build says so."""
     rows = (
