@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from config.auth import Caller
 from config.clients import Clients, Timeout
+from config.contracts.asking import IntentAnswer, IntentOrder
 from config.contracts.power import PowerState, Wake, WakeAnswer, Window, WindowClose, WindowOpen
 from config.contracts.serving import QueueStatus
 from config.contracts.spawning import JobDetail, Spawned, SpawnOrder
@@ -33,6 +36,17 @@ class Madre:
         """Close a window for `caller`."""
         path = "/madre/power/window/close"
         return await self._peer.post(path, body, answer=Window, on_behalf=caller, timeout=Timeout.SLOW)
+
+    async def ask(self, order: IntentOrder, caller: Caller) -> IntentAnswer:
+        """Have an intent read, planned or answered for `caller`."""
+        return await self._peer.post(
+            "/madre/intent", order, answer=IntentAnswer, on_behalf=caller, timeout=Timeout.SLOW
+        )
+
+    async def result(self, correlation_id: str, caller: Caller) -> IntentAnswer:
+        """How an intent stands; NotFound where it is not the caller's to see."""
+        path = f"/madre/intent/{quote(correlation_id, safe='')}"
+        return await self._peer.get(path, answer=IntentAnswer, on_behalf=caller)
 
 
 class Switch:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from config import audit
 from config.app import VERSION, House
 from config.auth import Caller, new_token
+from config.contracts.asking import DoorIntent, IntentAnswer
 from config.contracts.base import Page
 from config.contracts.power import PowerState, ServiceFigures, Window, WindowClose, WindowOpen
 from config.contracts.spawning import DoorSpawn, DoorSpawned, JobDetail
@@ -19,7 +20,7 @@ from config.db_schema import ApiToken
 from config.errors import NotFound, VX11Error
 from config.paging import cut, decode_cursor
 from config.services import FLEET, is_present
-from tentaculo_link import store, tokens
+from tentaculo_link import intents, store, tokens
 from tentaculo_link.clients import Madre, Spawner, Switch
 from tentaculo_link.waking import Waking
 
@@ -107,6 +108,16 @@ class Flows:
         """A daughter's real state and result; spawner is woken for the question."""
         await self._waking.ensure("spawner")
         return await self._spawner.job(spawn_id, caller)
+
+    async def intent(self, wish: DoorIntent, caller: Caller) -> IntentAnswer:
+        """Have madre make of it what it is: a plan, a model's answer, a daughter's plan."""
+        return await self._madre.ask(intents.passed_on(wish, self._house.service.name), caller)
+
+    async def result(self, result_id: str, caller: Caller) -> IntentAnswer:
+        """What came of an intent or a daughter, as it really stands."""
+        if intents.is_daughter(result_id):
+            return intents.daughter_shown(await self.daughter(result_id, caller))
+        return await self._madre.result(result_id, caller)
 
     async def create_token(self, wish: TokenCreate, caller: Caller) -> NewToken:
         """Make a token; its secret is in this answer and nowhere else."""

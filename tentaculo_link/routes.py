@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from config.app import House
 from config.auth import Caller, Requires, Scope, token_in
+from config.contracts.asking import CorrelationId, DoorIntent, IntentAnswer
 from config.contracts.base import Page
 from config.contracts.events import Ticket
 from config.contracts.power import Window
@@ -75,6 +76,7 @@ TheHouse = Annotated[House, Depends(_house)]
 Reader = Annotated[Caller, Depends(WithinRate(Scope.STATUS_READ))]
 Opener = Annotated[Caller, Depends(WithinRate(Scope.POWER_WRITE))]
 TokenAdmin = Annotated[Caller, Depends(WithinRate(Scope.TOKENS_ADMIN))]
+Chatter = Annotated[Caller, Depends(WithinRate(Scope.CHAT))]
 Spawning = Annotated[Caller, Depends(WithinRate(Scope.JOBS_WRITE))]
 Listener = Annotated[Caller, Depends(WithinRate(Scope.EVENTS_READ))]
 
@@ -107,6 +109,20 @@ async def window_status(flows: TheFlows, _caller: Reader) -> WindowList:
 @fleet.get("/window/status/{target}", summary="Live windows that hold one service")
 async def window_status_of(target: str, flows: TheFlows, _caller: Reader) -> WindowList:
     return await flows.windows(target)
+
+
+@fleet.post(
+    "/intent",
+    summary="Say what is wanted: a plan, a model's answer, or a task comes of it, under the correlation id",
+    response_model=IntentAnswer,
+)
+async def intent(request: Request, body: DoorIntent, flows: TheFlows, house: TheHouse, caller: Chatter) -> Response:
+    return await house.idempotency.once(request, caller, 200, lambda: flows.intent(body, caller))
+
+
+@fleet.get("/result/{result_id}", summary="What came of an intent, by correlation id, or of a daughter, by `spawn-…`")
+async def result(result_id: Annotated[CorrelationId, Path()], flows: TheFlows, caller: Chatter) -> IntentAnswer:
+    return await flows.result(result_id, caller)
 
 
 @fleet.post(
