@@ -38,8 +38,8 @@ async def best_cage(secrets: Sequence[Path] = (), rungs: Sequence[Rung] = tuple(
     """The best cage of `rungs` that works here. `secrets` are files and folders that no daughter may read; that they
     cannot is part of the trial. Takes about half a second for a rung."""
     nursery = Nursery()
-    user, findings = _own_user()
-    interpreter = _interpreter(user)
+    user, findings = own_user()
+    interpreter = interpreter_for(user)
     if interpreter is None:
         findings = [*findings, "no Python outside of private folders: python tasks are refused, and nothing is tried"]
     tried: list[Level] = []
@@ -56,6 +56,11 @@ async def best_cage(secrets: Sequence[Path] = (), rungs: Sequence[Rung] = tuple(
     return NurseryCage(chosen, nursery, interpreter)
 
 
+def untried(rung: Rung, user: int | None, interpreter: Interpreter | None, nursery: Nursery) -> NurseryCage:
+    """A cage on one rung that promises nothing yet."""
+    return NurseryCage(Level(rung, (), (), user), nursery, interpreter)
+
+
 async def _tried(
     rung: Rung, user: int | None, interpreter: Interpreter | None, nursery: Nursery, secrets: Sequence[Path]
 ) -> Level:
@@ -64,7 +69,7 @@ async def _tried(
         return _worthless(rung, "this kernel has no Landlock, or it is switched off")
     if interpreter is None:
         return _worthless(rung, "it could not be tried")
-    cage = NurseryCage(Level(rung, (), (), user), nursery, interpreter)
+    cage = untried(rung, user, interpreter, nursery)
     with tempfile.TemporaryDirectory(prefix="vx11-trial-", ignore_cleanup_errors=True) as made, ExitStack() as stack:
         told = stack.enter_context(_temptations(Path(made), secrets))
         outcomes = await asyncio.gather(*(_try(cage, trial, told, Path(made)) for trial in TRIALS))
@@ -149,7 +154,7 @@ def _bound(family: int, kind: int, address: Any) -> socket.socket:
     return made
 
 
-def _own_user() -> tuple[int | None, list[str]]:
+def own_user() -> tuple[int | None, list[str]]:
     """The first of the uids that daughters get, where we may give them away."""
     if os.geteuid() != 0:
         return None, ["the service is not root: daughters share its user"]
@@ -160,7 +165,7 @@ def _own_user() -> tuple[int | None, list[str]]:
     return first, [f"the service is root: each daughter gets a user of her own, from {first} on"]
 
 
-def _interpreter(user: int | None) -> Interpreter | None:
+def interpreter_for(user: int | None) -> Interpreter | None:
     """The Python for daughters: ours, without our packages; the system's where ours is in a private folder."""
     ours = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
     for program in (ours, *_SYSTEM_PYTHONS):
@@ -175,4 +180,4 @@ def _is_public(program: Path) -> bool:
 
 
 def _lives(said: str) -> bool:
-    return Path("/proc", said.split(maxsplit=1)[0]).exists() if said.split() else True
+    return not said.split() or Path("/proc", said.split(maxsplit=1)[0]).exists()

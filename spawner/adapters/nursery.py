@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from spawner.nursery.order import Kill, Order, verdict_of
 
 _log = logging.getLogger(__name__)
 _HOUSE: Final = Path(__file__).parents[2]
-_COMMAND: Final = (sys.executable, "-m", "spawner.nursery")
+COMMAND: Final = (sys.executable, "-m", "spawner.nursery")
 _LEAVE_SEC: Final = 20.0
 
 
@@ -36,7 +36,8 @@ class _Run:
 class Nursery:
     """The process that daughters are forked from; started when it is first needed, and again if it should end."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = command
         self._process: asyncio.subprocess.Process | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -54,6 +55,11 @@ class Nursery:
             raise
         finally:
             del self._runs[order.run]
+
+    @property
+    def pid(self) -> int | None:
+        """The process id; None while it does not run."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     async def kill(self, pid: int) -> bool:
         """Have the daughter with this pid ended."""
@@ -88,7 +94,7 @@ class Nursery:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
                 self._process = await asyncio.create_subprocess_exec(
-                    *_COMMAND,
+                    *self._command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     env={"PATH": os.defpath, "PYTHONPATH": str(_HOUSE)},  # nothing that a daughter could find there

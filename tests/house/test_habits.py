@@ -117,6 +117,7 @@ ONE_PLACE = {
     "pydantic_settings": {"config/settings.py"},
     "httpx": {"config/clients.py", "config/app.py", "hermes/adapters/web.py"},
     "llama_cpp": {"switch/worker/binding.py"},
+    "sandlock": {"spawner/nursery/sandlocked.py"},
 }
 
 

@@ -10,10 +10,11 @@ from tests.support.tree import ROOMS, ROOT, Module, files, modules, production
 
 ROLES = {"__init__", "app", "routes", "flows", "store", "clients", "adapters"}
 # Parts of a room that run in a process of their own, and so may hold what a room's process may not.
-OWN_PROCESSES = {"switch/worker", "madre/engine_gate"}
+OWN_PROCESSES = {"switch/worker", "madre/engine_gate", "spawner/nursery"}
 # Modules named for a noun that wait for something although nouns only decide.
 WAITING_NOUNS = {
     "madre/drivers.py": "the interface of drivers: its methods are coroutines, it has no code",
+    "spawner/cage.py": "the interface of cages: its methods are coroutines; what has code only words and checks",
     "switch/local.py": "the shell of admission.py and turns.py: waits with each request for its turn",
     "switch/pool.py": "the actor that owns the workers; what it decides is in lifecycle.py",
     "tentaculo_link/feed.py": "turns the journal's subscription into frames",
