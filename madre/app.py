@@ -23,10 +23,13 @@ from madre.flows.plan_windows import PlanWindows
 from madre.flows.planning import Planning
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
+from madre.flows.speaking import Speaking
 from madre.flows.steps import Steps
 from madre.routes.live import live
 from madre.routes.plans import plans
 from madre.routes.power import power
+from madre.routes.speaking import autonomy as autonomous
+from madre.routes.speaking import speaking
 from madre.runner import Runner
 
 
@@ -43,10 +46,11 @@ def create(house: House, driver: Driver | None = None, runner: Runner | None = N
     grounds = Grounds(house, lambda: {name: life.state for name, life in reconciler.known.items()})
     planning = Planning(house, runner, grounds)
     autonomy = Autonomy(house, reconciler, flows.gauges, planning.plans)
-    run.append(planning.running)
+    said = Speaking(house, reconciler, flows, planning.plans, autonomy)
+    run += [planning.running, said.running]
     checks = {"driver": lambda: driver.name, "driver_answers": lambda: not reconciler.is_blind}
-    app = create_app(house, [power, plans, live], run=run, checks=checks)
-    app.state.flows, app.state.planning = flows, planning
+    app = create_app(house, [power, plans, live, speaking, autonomous], run=run, checks=checks)
+    app.state.flows, app.state.planning, app.state.speaking = flows, planning, said
     app.state.live = Live(house, planning.plans, None)
     return app
 

@@ -33,6 +33,13 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _bounded_with_all(value: dict[str, Any]) -> dict[str, Any]:
+    """For an order: whatever the door took fits with what it adds."""
+    if len(json.dumps(value)) > 3 * MAX_PAYLOAD_BYTES:
+        raise ValueError(f"at most {3 * MAX_PAYLOAD_BYTES} bytes as JSON")
+    return value
+
+
 class DoorIntent(Request):
     """An intent from outside. `require` says of services whether they must be had (true: woken first, an error where
     that fails) or must not be used (false: what needs one is refused); `priority` is kept with the intent."""
@@ -58,11 +65,11 @@ class IntentOrder(Request):
     """`POST /madre/intent`: `payload` holds `text` and all else that the type of intent reads."""
 
     type: Annotated[IntentType, Field(description=_TYPES)]
-    payload: Annotated[dict[str, Any], Field(max_length=64, description=_PAYLOAD)]
+    payload: Annotated[dict[str, Any], Field(max_length=80, description=_PAYLOAD)]
     correlation_id: CorrelationId | None = None
     source: Annotated[str, Field(max_length=32, pattern=r"^[\w.-]*$")] = ""
 
-    _payload = field_validator("payload")(_bounded)
+    _payload = field_validator("payload")(_bounded_with_all)
 
 
 class IntentAnswer(Answer):
