@@ -155,7 +155,7 @@ ROWS = (
         "Stop one service",
         OneService,
         Scope.POWER_WRITE,
-        Risk.HIGH,
+        Risk.MED,
         StepType.POWER_WINDOW,
         owner="madre",
         reads=("services",),

@@ -16,9 +16,9 @@ _Path = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class Notice(Arguments):
-    """What people are to be told."""
+    """What people are to be told; empty: how the steps before went."""
 
-    message: Annotated[str, Field(min_length=1, max_length=1000), Heard.TEXT]
+    message: Annotated[str, Field(max_length=1000), Heard.TEXT] = ""
 
 
 class PatchPlan(Arguments):
@@ -62,7 +62,7 @@ ROWS = (
         StepType.CALL_SWITCH,
         owner="switch",
         lane="comm/notify",
-        says=("notify {message}", "send message {message}"),
+        says=("notify", "send message"),
     ),
     Action(
         "scan.run",

@@ -2,12 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from madre.language.intent import Reading
+from config.contracts.plans import worst
+from madre.actions import ACTIONS, Domain, Heard, Risk
+from madre.language import marks, typed
+from madre.language.clauses import Clause, clauses_of
+from madre.language.grammar import Match, best
+from madre.language.intent import Intent, Reading
+from madre.language.times import with_spans
+from madre.language.words import Kind, Token, tokens_of
+
+LONGEST = 16_384  # characters; what is longer is not read as an order
+_ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}
 
 
 def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
-    """What `text` asks for; `services` are the names that a sentence may say."""
-    return Reading()
+    """What `text` asks for; `services` are the names that a sentence may say.
+
+    Invalid for a text that begins as the typed form does and is none.
+    """
+    if typed.is_typed(text):
+        return Reading(intents=typed.parse_all(text))
+    if len(text) > LONGEST:
+        return Reading(warnings=(f"longer than {LONGEST} characters: not read as an order",))
+    tokens = with_spans(tokens_of(text, services), now)
+    clauses = clauses_of(tokens, text)
+    understood = list(_understood(clauses, services, text))
+    return Reading(
+        intents=_with_finders(intent for clause, intent in understood if clause.may_act),
+        is_question=any(clause.is_question for clause in clauses),
+        is_negated=any(clause.is_negated for clause in clauses),
+        warnings=_warnings(clauses, tokens),
+        withheld=tuple(intent for clause, intent in understood if not clause.may_act),
+    )
+
+
+def destructive_words(text: str, services: Sequence[str] = ()) -> tuple[str, ...]:
+    """The words of `text`, outside of quotations, that speak of losing something."""
+    return _destructive(tokens_of(text, services))
+
+
+def _understood(clauses: Sequence[Clause], services: Sequence[str], text: str) -> Iterator[tuple[Clause, Intent]]:
+    it: dict[Heard, Any] = {}
+    for clause in clauses:
+        match = best(clause.tokens, services, it)
+        said = text[clause.tokens[0].start : clause.tokens[-1].end]
+        if match is None:
+            yield clause, _unknown(clause, said)
+            continue
+        it |= _pointed_at(match.heard)
+        intent = _intent(match, clause, said)
+        yield clause, intent
+        if match.several:
+            name, others = match.several
+            for other in others:
+                yield clause, replace(intent, target=str(other), parameters={**intent.parameters, name: other})
+
+
+def _intent(match: Match, clause: Clause, said: str) -> Intent:
+    action = match.action
+    left = tuple(f"not understood: {token.text!r}" for token in match.left)
+    missing = tuple(f"not said: {name}" for name in match.missing)
+    doubts = [Risk.MED] if left and action.changes else []
+    return Intent(
+        domain=action.domain,
+        action=action.name,
+        target=_target(match.arguments),
+        parameters=match.arguments,
+        confidence=match.confidence,
+        original_text=said,
+        warnings=left + missing,
+        condition=clause.condition,
+        not_before=next((token.moment for token in clause.tokens if token.moment), None),
+        risk=worst(action.risk, _floor(clause.tokens, action.name), *doubts),
+    )
+
+
+def _unknown(clause: Clause, said: str) -> Intent:
+    return Intent(
+        domain=Domain.TASK,
+        action=None,
+        confidence=0.0,
+        original_text=said,
+        warnings=("no action of the registry was recognised",),
+        condition=clause.condition,
+        risk=worst(Risk.MED, _floor(clause.tokens, None)),
+    )
+
+
+def _floor(tokens: Sequence[Token], action: str | None) -> Risk:
+    """The least risk that words allow: HIGH where something may get lost, MED if the action can only look."""
+    if not _destructive(tokens):
+        return Risk.LOW
+    return Risk.HIGH if action is None or ACTIONS[action].changes else Risk.MED
+
+
+def _destructive(tokens: Sequence[Token]) -> tuple[str, ...]:
+    return tuple(
+        token.text
+        for token in tokens
+        if token.kind is Kind.WORD and token.word.startswith(marks.DESTRUCTIVE) and token.word not in marks.HARMLESS
+    )
+
+
+def _target(arguments: Mapping[str, Any]) -> str | None:
+    for name in ("model", "source", "services", "service", "task_id", "plan_id", "path", "paths", "url", "policy"):
+        if arguments.get(name):
+            value = arguments[name]
+            return ",".join(value) if isinstance(value, list) else str(value)
+    return None
+
+
+def _pointed_at(heard: Mapping[Heard, Any]) -> dict[Heard, Any]:
+    """What "it" is from now on: a service may be meant where several can be said, and the other way round."""
+    found = {how: value for how, value in heard.items() if how not in (Heard.DURATION, Heard.FLAG, Heard.CHOICE)}
+    for how, value in list(found.items()):
+        if how in _ALIKE:
+            found[_ALIKE[how]] = value[0] if isinstance(value, list) else [value]
+    return found
+
+
+def _with_finders(intents: Iterator[Intent]) -> tuple[Intent, ...]:
+    """Intents on a condition, after a step that can find it out: where none was asked for, one is added and says so."""
+    ordered: list[Intent] = []
+    for intent in intents:
+        if intent.condition and not any(_finds(before, intent.condition) for before in ordered):
+            finder = _FINDERS[intent.condition]
+            ordered.append(
+                Intent(
+                    domain=ACTIONS[finder].domain,
+                    action=finder,
+                    original_text=intent.original_text,
+                    warnings=(f"added, because what follows depends on {intent.condition}",),
+                    not_before=intent.not_before,
+                    risk=ACTIONS[finder].risk,
+                )
+            )
+        ordered.append(intent)
+    return tuple(ordered)
+
+
+def _finds(intent: Intent, condition: str) -> bool:
+    return intent.action is not None and condition in ACTIONS[intent.action].finds
+
+
+_FINDERS = {"drift": "scan.drift", "incidents": "scan.run", "problems": "system.health"}
+
+
+def _warnings(clauses: Sequence[Clause], tokens: Sequence[Token]) -> tuple[str, ...]:
+    doubts = dict.fromkeys(f"nothing is done: {clause.doubt}" for clause in clauses if clause.doubt)
+    mended = (f"{token.text!r} was read as {token.word!r}" for token in tokens if token.mended)
+    return (*doubts, *mended)

@@ -1,0 +1,219 @@
+"""Sentences cut into clauses, one for each thing that may be asked for, and how each is meant.
+
+What is uncertain is read the safe way: a negation goes on through commas and conjunctions until a word of contrast or
+the sentence's end; one `?` makes the whole sentence a question; what hangs on something that nobody can tell ("when it
+rains", "every night", "or") is doubted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from madre.language import marks
+from madre.language.words import Kind, Token
+
+CHECKABLE = ("drift", "incidents", "problems")  # what an act may hang on: a step before has found it
+_ENDS = frozenset(".!?;\n¿¡")
+_GREETINGS = marks.words(
+    "hola hey hi hello oye oiga ok okay vale bueno bien please por_favor pls porfa y and pero but so"
+)
+_SKIPPED = marks.FILLERS | marks.WISHES | marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.PRONOUNS
+_INSTEAD = marks.words("en_vez_de en_lugar_de instead_of rather_than sin without")
+_HOW_ARE_YOU = marks.words("esta estan va van anda andan sigue is are")
+_WHOLE = frozenset(["summarise", "translate", "write"])  # the prompt is the order itself
+_REST = frozenset(["ask", "notify"])  # the prompt is what follows
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One part of a sentence. `condition` is what must be found first; `doubt` is why it cannot be done as said."""
+
+    tokens: tuple[Token, ...]
+    is_question: bool = False
+    is_negated: bool = False
+    condition: str | None = None
+    doubt: str | None = None
+
+    @property
+    def may_act(self) -> bool:
+        """Whether it asks for something, and plainly."""
+        return not (self.is_question or self.is_negated or self.doubt)
+
+
+def clauses_of(tokens: Sequence[Token], text: str) -> list[Clause]:
+    """The clauses of a text, in the order they were said."""
+    found: list[Clause] = []
+    for sentence, asks in _sentences(tokens):
+        parts = list(_parts(sentence, text))
+        handed_on = any(token.kind is Kind.QUOTE and token.word == "" for part in parts for token in part)
+        seen = [token for part in parts for token in part]
+        is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(seen)
+        found += [replace(clause, is_question=is_question) for clause in _meant(parts)]
+    return found
+
+
+def _sentences(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], bool]]:
+    """Sentences with whether a `?` ends them."""
+    current: list[Token] = []
+    for token in tokens:
+        if token.kind is not Kind.MARK or token.word not in _ENDS:
+            current.append(token)
+            continue
+        if any(said.word != "¿" for said in current):
+            yield current, token.word == "?" or current[0].word == "¿"
+        current = [token] if token.word == "¿" else []
+    if current:
+        yield current, current[0].word == "¿"
+
+
+def _is_asked(sentence: Sequence[Token]) -> bool:
+    """Whether a sentence asks without a question mark: by its first word, or by one like `how to` anywhere."""
+    said = [token for token in sentence if token.kind is not Kind.MARK]
+    first = next((i for i, token in enumerate(said) if token.word not in _GREETINGS), None)
+    if first is None:
+        return False
+    following = said[first + 1].word if first + 1 < len(said) else ""
+    if said[first].word in marks.ASKING and following not in ("noche", "tarde", "semana"):
+        return True
+    telling = "show" in said[first].concepts
+    for token, after in zip(said, [*said[1:], None], strict=True):
+        if token.word in marks.EMBEDDED:
+            return True
+        if telling and token.word in marks.WONDERING and (after is None or after.word not in _HOW_ARE_YOU):
+            return True
+    return False
+
+
+def _parts(sentence: Sequence[Token], text: str) -> Iterator[list[Token]]:
+    """A sentence cut before whatever begins something new. What is to be handed on stays in one piece."""
+    start = 0
+    for i in range(len(sentence)):
+        if i > start and _begins(sentence, i) and not all(_is_skipped(token) for token in sentence[start:i]):
+            yield list(sentence[start:i])
+            start = i
+        if sentence[i].concepts & (_WHOLE | _REST) and all(_is_skipped(token) for token in sentence[start:i]):
+            end = _end_of_message(sentence, i)
+            yield [*sentence[start:i], *_handing_on(sentence[i:end], text)]
+            start = end
+            break
+    if start < len(sentence):
+        yield list(sentence[start:])
+
+
+def _begins(sentence: Sequence[Token], i: int) -> bool:
+    token = sentence[i]
+    if _is_condition(token):
+        return True
+    following = next((j for j in range(i + 1, len(sentence)) if not _is_skipped(sentence[j])), None)
+    if following is None:
+        return False
+    if token.word in _INSTEAD and not token.concepts:
+        return sentence[following].is_verb
+    if token.word != "," and token.word not in marks.JOINERS | marks.CONTRASTS | marks.CHOICES:
+        return False
+    denied = any(said.word in marks.NEGATORS for said in sentence[i:following])
+    return denied or sentence[following].is_verb or _is_condition(sentence[following])
+
+
+def _is_condition(token: Token) -> bool:
+    return token.word in marks.CONDITIONS and "í" not in token.text.casefold()
+
+
+def _is_skipped(token: Token) -> bool:
+    """Whether a token may stand before the verb of a clause."""
+    if token.kind in (Kind.SPAN, Kind.MARK):
+        return True
+    return not token.concepts and not _is_condition(token) and token.word in _SKIPPED | marks.NEGATORS | marks.WITHOUT
+
+
+def _end_of_message(sentence: Sequence[Token], i: int) -> int:
+    """Where what is handed on ends; a notice ends where a condition begins, or another order."""
+    if "notify" not in sentence[i].concepts:
+        return len(sentence)
+    return next(
+        (
+            j
+            for j in range(i + 1, len(sentence))
+            if _is_condition(sentence[j])
+            or sentence[j].word in marks.UNKNOWABLE
+            or (sentence[j].word in marks.JOINERS and j + 1 < len(sentence) and sentence[j + 1].is_verb)
+        ),
+        len(sentence),
+    )
+
+
+def _handing_on(tokens: Sequence[Token], text: str) -> list[Token]:
+    """The verb, whom it is said to, and the message as one token (whose `word` is empty: it was not quoted)."""
+    verb = tokens[0]
+    whole = bool(verb.concepts & _WHOLE) and not any("patch" in token.concepts for token in tokens)
+    if verb.concepts & _WHOLE and not whole:
+        return list(tokens)
+    quoted = [token for token in tokens if token.kind in (Kind.QUOTE, Kind.CODE)]
+    if quoted and not whole:
+        return [token for token in tokens if token.kind is not Kind.SERVICE]
+    i = 1
+    while not whole and i < len(tokens) and (tokens[i].kind is Kind.SERVICE or tokens[i].word in marks.FILLERS):
+        i += 1
+    first = 0 if whole else i
+    if first >= len(tokens):
+        return list(tokens)
+    start, end = tokens[first].start, tokens[-1].end
+    return [verb, Token(Kind.QUOTE, text[start:end], "", start, end)]
+
+
+def _meant(parts: Sequence[list[Token]]) -> list[Clause]:
+    """The parts of one sentence as clauses, each with what the ones before leave to it."""
+    clauses: list[Clause] = []
+    negated, condition, doubt = False, None, _doubt(parts)
+    for number, part in enumerate(parts):
+        lead = [token.word for token in part[: _lead(part)]]
+        negated = (negated and marks.CONTRASTS.isdisjoint(lead)) or _is_denied(part)
+        rest = part[_lead(part) :]
+        if rest and _is_condition(rest[0]):
+            condition, unknown, rest = _condition(rest)
+            doubt = doubt or unknown
+            is_last = not rest and number == len(parts) - 1
+            if clauses and (is_last or not lead):
+                clauses[-1] = replace(clauses[-1], condition=condition)
+        if rest:
+            clauses.append(Clause(tuple(rest), is_negated=negated, condition=condition))
+    return [replace(clause, doubt=doubt) for clause in clauses]
+
+
+def _lead(part: Sequence[Token]) -> int:
+    """How many tokens only join a part to the one before."""
+    lead = marks.JOINERS | marks.CONTRASTS | marks.CHOICES | {","}
+    return next((i for i, token in enumerate(part) if token.word not in lead or token.is_verb), len(part))
+
+
+def _is_denied(part: Sequence[Token]) -> bool:
+    if any(token.word in marks.NEGATORS for token in part):
+        return True
+    return any(one.word in marks.WITHOUT and not one.concepts and other.is_verb for one, other in pairwise(part))
+
+
+def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, list[Token]]:
+    """What a part hangs on, why that is doubtful, and what it asks for then."""
+    place = next((i for i, token in enumerate(part) if not token.concepts.isdisjoint(CHECKABLE)), None)
+    begin = 1 if place is None else place + 1
+    end = next((i for i in range(begin, len(part)) if part[i].is_verb or part[i].word == ","), len(part))
+    said = " ".join(token.text for token in part[:end])
+    if place is None or place >= end or any(token.word in marks.NEGATORS for token in part[:end]):
+        return None, f"nobody here can tell {said!r}", list(part[end:])
+    condition = next(name for name in CHECKABLE if name in part[place].concepts)
+    return condition, None, list(part[end:])
+
+
+def _doubt(parts: Sequence[list[Token]]) -> str | None:
+    for token in (token for part in parts for token in part):
+        if token.concepts:
+            continue
+        if token.word in marks.CHOICES:
+            return f"{token.text!r} leaves a choice"
+        if token.word in marks.UNKNOWABLE:
+            return f"nobody here can tell {token.text!r}"
+        if token.word in marks.EXCEPTIONS:
+            return f"{token.text!r} leaves something out"
+    return None
