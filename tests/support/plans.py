@@ -1,0 +1,226 @@
+"""Plans as rows, and peers that count what steps have them do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from sqlalchemy import select
+
+from config.app import House, create_app
+from config.auth import Caller, Requires, Role, Scope
+from config.contracts.base import Page
+from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull
+from config.contracts.plans import Risk, Status
+from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
+from config.db import Database
+from config.db_schema import EventRow, new_id
+from config.errors import NotFound
+from madre import plan as life
+from madre.actions import action_named
+from madre.plan import Asked, Plan, Step
+from madre.store import plans
+
+_THEN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+Told = tuple[str, Mapping[str, Any]]
+
+
+def running_plan(*told: Told, user: str = "ana", role: Role = Role.OPERATOR, session_id: str | None = None) -> Plan:
+    """A plan of these actions, let run; nothing of it is done."""
+    steps = tuple(_step(number, action, arguments) for number, (action, arguments) in enumerate(told, 1))
+    plan = Plan(
+        plan_id=new_id("plan"),
+        asked=Asked(user, role, "a sentence", "test", "c-1", session_id),
+        steps=steps,
+        risk=Risk.MED,
+        reasons=(),
+        status=Status.WAITING,
+        observed={},
+        created_at=_THEN,
+    )
+    return life.started(plan, _THEN, user)
+
+
+def with_step(plan: Plan, number: int, **changes: Any) -> Plan:
+    """The plan, with one step otherwise."""
+    after = replace(plan.step(number), **changes)
+    return replace(plan, steps=(*plan.steps[: number - 1], after, *plan.steps[number:]))
+
+
+def keep(db: Database, *kept: Plan) -> None:
+    """Have these plans be rows."""
+    with db.write() as session:
+        for plan in kept:
+            plans.keep_plan(session, plan, _THEN)
+
+
+def kept(db: Database, plan_id: str) -> Plan:
+    """The plan as its rows are now."""
+    with db.read() as session:
+        plan = plans.plan(session, plan_id)
+    assert plan is not None
+    return plan
+
+
+def _step(number: int, name: str, arguments: Mapping[str, Any]) -> Step:
+    action = action_named(name)
+    told = action.arguments.model_validate(dict(arguments)).model_dump(mode="json")
+    return Step(number=number, action=name, step_type=action.step_type, arguments=told, risk=action.risk)
+
+
+@dataclass
+class Ledger:
+    """What peers were asked, and what they did: `effects` by the key that asked for it.
+
+    `moments` are called by name ("spawn", "spawning", "look") while a peer is in the middle of something.
+    """
+
+    effects: Counter[str] = field(default_factory=Counter)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    jobs: dict[str, int] = field(default_factory=dict)  # looks that are left until it is done
+    killed: list[str] = field(default_factory=list)
+    enabled: dict[str, bool] = field(default_factory=dict)
+    patched: list[tuple[str, bool]] = field(default_factory=list)
+    looks: int = 1
+    ends: str = "DONE"
+    moment: Callable[[str, str], None] = lambda _what, _key: None
+
+
+def spawner_room(house: House, ledger: Ledger) -> FastAPI:
+    """Spawner, as far as madre's steps ask of it: keyed like the real one, and nothing runs."""
+    router = APIRouter()
+    writer = Annotated[Caller, Depends(Requires(Scope.JOBS_WRITE))]
+    reader = Annotated[Caller, Depends(Requires(Scope.JOBS_READ))]
+
+    @router.post("/spawn")
+    async def spawn(request: Request, body: SpawnOrder, caller: writer) -> Response:  # type: ignore[valid-type]
+        key = request.headers["idempotency-key"]
+        ledger.asked.append(("spawn", key))
+        ledger.moment("spawn", key)
+
+        async def act() -> Spawned:
+            ledger.effects[key] += 1
+            spawn_id = f"spawn-{len(ledger.jobs) + 1:08x}"
+            ledger.jobs[spawn_id] = ledger.looks
+            return Spawned.model_validate({**_job(spawn_id, "PENDING"), **_LIFE})
+
+        answer = await house.idempotency.once(request, caller, 202, act)
+        ledger.moment("spawned", key)
+        return answer
+
+    @router.get("/spawner/jobs/{spawn_id}")
+    async def job(spawn_id: str, caller: reader) -> JobDetail:  # type: ignore[valid-type]
+        ledger.moment("look", spawn_id)
+        if spawn_id not in ledger.jobs:
+            raise NotFound("no such job")
+        ledger.jobs[spawn_id] -= 1
+        over = ledger.jobs[spawn_id] < 0 or spawn_id in ledger.killed
+        status = "KILLED" if spawn_id in ledger.killed else ledger.ends if over else "RUNNING"
+        return JobDetail.model_validate({**_job(spawn_id, status), **_DETAIL})
+
+    @router.post("/spawner/jobs/{spawn_id}/kill")
+    async def kill(spawn_id: str, caller: writer) -> Job:  # type: ignore[valid-type]
+        ledger.killed.append(spawn_id)
+        return Job.model_validate(_job(spawn_id, "KILLED"))
+
+    return create_app(house, [router])
+
+
+def hermes_room(house: House, ledger: Ledger) -> FastAPI:
+    """Hermes, as far as madre's steps ask of it; no model is brought anywhere."""
+    router = APIRouter(prefix="/hermes")
+    writer = Annotated[Caller, Depends(Requires(Scope.MODELS_WRITE))]
+    reader = Annotated[Caller, Depends(Requires(Scope.MODELS_READ))]
+
+    @router.get("/models")
+    async def models(caller: reader) -> Page[LocalModel]:  # type: ignore[valid-type]
+        ledger.asked.append(("models", ""))
+        return Page(items=[LocalModel.model_validate(_model(name, on)) for name, on in ledger.enabled.items()])
+
+    @router.get("/models/{name}")
+    async def model(name: str, caller: reader) -> LocalModel:  # type: ignore[valid-type]
+        if name not in ledger.enabled:
+            raise NotFound(f"There is no model {name!r}.")
+        return LocalModel.model_validate(_model(name, ledger.enabled[name]))
+
+    @router.patch("/models/{name}")
+    async def patch(name: str, body: ModelPatch, caller: writer) -> LocalModel:  # type: ignore[valid-type]
+        assert body.enabled is not None
+        assert body.model_fields_set == {"enabled"}
+        ledger.moment("patch", name)
+        ledger.enabled[name] = body.enabled
+        ledger.patched.append((name, body.enabled))
+        return LocalModel.model_validate(_model(name, body.enabled))
+
+    @router.post("/models/pull")
+    async def pull(request: Request, body: ModelPull, caller: writer) -> Response:  # type: ignore[valid-type]
+        key = request.headers["idempotency-key"]
+        ledger.asked.append(("pull", key))
+        ledger.moment("pull", key)
+
+        async def act() -> DownloadJob:
+            ledger.effects[key] += 1
+            job_id = f"job-{len(ledger.jobs) + 1}"
+            ledger.jobs[job_id] = ledger.looks
+            return DownloadJob.model_validate(_download(job_id, "PENDING"))
+
+        answer = await house.idempotency.once(request, caller, 202, act)
+        ledger.moment("pulled", key)
+        return answer
+
+    @router.get("/jobs/{job_id}")
+    async def job(job_id: str, caller: reader) -> DownloadJob:  # type: ignore[valid-type]
+        ledger.moment("look", job_id)
+        ledger.jobs[job_id] -= 1
+        return DownloadJob.model_validate(_download(job_id, "DONE" if ledger.jobs[job_id] < 0 else "RUNNING"))
+
+    return create_app(house, [router])
+
+
+def after(seconds: float) -> datetime:
+    """So long after the moment at which plans of tests are made."""
+    return _THEN + timedelta(seconds=seconds)
+
+
+def events_of(db: Database, plan_id: str) -> list[str]:
+    """The types of the events that tell of a plan, in order."""
+    with db.read() as session:
+        rows = session.scalars(select(EventRow).order_by(EventRow.id))
+        return [row.type for row in rows if row.data.get("plan_id") == plan_id]
+
+
+def _job(spawn_id: str, status: str) -> dict[str, Any]:
+    return {
+        "spawn_id": spawn_id, "spawn_uuid": spawn_id, "name": "", "user": "ana", "task_type": "python", "intent": "",
+        "status": status, "phase": "ended", "parent_task_id": None, "root_task_id": spawn_id, "depth": 0, "tries": 1,
+        "max_retries": 0, "auto_retry": True, "ttl_seconds": 60, "dry_run": False, "network": False, "workspace": None,
+        "isolation": "none", "progress": None, "correlation_id": "c", "created_at": _THEN, "expires_at": _THEN,
+        "not_before": None, "started_at": None, "finished_at": None, "exit_code": 0, "error": None,
+    }  # fmt: skip
+
+
+_LIFE = {"daughter_id": "d", "attempt_id": "a", "subtasks": []}
+_DETAIL = {
+    "code": None, "metadata": {}, "tool_allowlist": [], "daughters": [], "attempts": [], "ancestors": [],
+    "subtasks": [], "children": [], "changed_files": None, "result": None, "output_tail": "hello\n",
+}  # fmt: skip
+
+
+def _model(name: str, enabled: bool) -> dict[str, Any]:
+    return {
+        "name": name, "engine": "llama.cpp", "path": f"{name}.gguf", "size_bytes": 1, "sha256": "0" * 64,
+        "task_type": "chat", "max_context": 1, "enabled": enabled, "last_used_at": None, "usage_count": 0,
+        "compatibility": "ok", "tags": [], "meta_info": {}, "created_at": _THEN, "updated_at": _THEN,
+    }  # fmt: skip
+
+
+def _download(job_id: str, state: str) -> dict[str, Any]:
+    return {
+        "job_id": job_id, "name": "smollm2", "source": "pypi:x", "revision": None, "state": state, "phase": "finished",
+        "bytes_done": 1, "bytes_total": 1, "rate_bytes_sec": None, "eta_sec": None, "requested_by": "ana",
+        "correlation_id": "c", "created_at": _THEN, "started_at": None, "finished_at": None, "error": None,
+    }  # fmt: skip
