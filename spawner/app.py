@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from config.app import House, create_app, every
 from spawner.adapters.folders import Folders
+from spawner.adapters.ladder import best_cage
 from spawner.adapters.leftovers import Leftovers
 from spawner.cage import Cage
 from spawner.clients import Hermes, Madre, Switch
@@ -48,7 +50,7 @@ def create(
 
     @asynccontextmanager
     async def caged() -> AsyncIterator[None]:
-        desk.held = cage
+        desk.held = cage or await best_cage(secrets_of(house))
         try:
             yield
         finally:
@@ -59,3 +61,9 @@ def create(
     app = create_app(house, [router], run=[caged, supervisor.running, tidying], checks=checks)
     app.state.flows = flows
     return app
+
+
+def secrets_of(house: House) -> list[Path]:
+    """What no daughter may read, whatever else she may: the database, keys and tokens of the fleet."""
+    settings = house.settings
+    return [path for path in (settings.runtime_path, settings.secrets_path) if path is not None]
