@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin
 
-from config.contracts.intents import Intent
+from config.contracts.intents import Domain, Intent
 from config.contracts.plans import Control, Risk
-from config.errors import Invalid, LaneMissing
+from config.errors import Invalid
 from madre.actions import Action
 
 
 def intent_of(body: Control, actions: Mapping[str, Action]) -> Intent:
-    """The intent that a command means; LaneMissing, with the names that are near, for an action nobody knows."""
+    """The intent that a command means; of an action that nobody knows, one that leads nowhere."""
     action, target = _meant(body, actions)
     return Intent(
-        domain=action.domain,
-        action=action.name,
+        domain=action.domain if action else Domain.TASK,
+        action=action.name if action else body.action,
         target=target or None,
-        parameters=_told(action, target, body.params),
+        parameters=_told(action, target, body.params) if action else body.params,
         confidence=1.0,
         original_text=text_of(body),
-        risk=Risk.LOW,
+        risk=Risk.LOW if action else Risk.MED,
     )
 
 
@@ -32,15 +31,12 @@ def text_of(body: Control) -> str:
     return " ".join(filter(None, [body.action, body.target]))
 
 
-def _meant(body: Control, actions: Mapping[str, Action]) -> tuple[Action, str]:
+def _meant(body: Control, actions: Mapping[str, Action]) -> tuple[Action | None, str]:
     """The action, and the target that is left: `models` and `list` name `models.list` as well as that itself."""
-    if body.action in actions:
-        return actions[body.action], body.target
     joined = f"{body.target}.{body.action}"
-    if joined in actions:
+    if body.action not in actions and joined in actions:
         return actions[joined], ""
-    near = difflib.get_close_matches(body.action, actions, n=3, cutoff=0.5) or sorted(actions)
-    raise LaneMissing(f"There is no action called {body.action!r}.", hint=f"One of: {', '.join(near)}.")
+    return actions.get(body.action), body.target
 
 
 def _told(action: Action, target: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def must_confirm(issued: Issued | None, shown: Presented, seal: Seal, now: datet
     A stranger learns no more than that the token is not for this plan: whoever has the wrong token is told the same,
     whatever is wrong with it.
     """
-    if issued is None or not _is_for(issued, shown, seal):
+    if issued is None or not _is_theirs(issued.bound, shown, seal):
         raise _refused("wrong_token", "This token does not confirm this plan.", shown)
     if issued.used_at is not None:
         raise _refused("used", "This token was used already.", shown)
@@ -84,6 +84,8 @@ def must_confirm(issued: Issued | None, shown: Presented, seal: Seal, now: datet
         raise _refused("void", "A later token was given for this plan, so this one is void.", shown)
     if now >= issued.bound.expires_at:
         raise _refused("expired", "This token is too old.", shown)
+    if not _is_of(issued.bound, shown):
+        raise _refused("changed", "The plan is not as it was when this token was given.", shown)
     _must_be_fresh(shown)
 
 
@@ -98,15 +100,16 @@ def _must_be_fresh(shown: Presented) -> None:
         )
 
 
-def _is_for(issued: Issued, shown: Presented, seal: Seal) -> bool:
-    """Whether token, row and plan agree: the row is the token's, and says of this plan what is true of it now."""
-    bound = issued.bound
-    agrees = (
-        (bound.plan_id, bound.plan_hash, bound.risk, bound.user, bound.fingerprint)
-        == (shown.plan_id, shown.plan_hash, shown.risk, shown.user, fingerprint(shown.observed_then))
-    )  # fmt: skip
+def _is_theirs(bound: Bound, shown: Presented, seal: Seal) -> bool:
+    """Whether the house gave this very token, to this caller, for this plan."""
     genuine = hmac.compare_digest(token_of(bound, seal).encode(), shown.token.encode())
-    return genuine and agrees
+    return genuine and (bound.plan_id, bound.user) == (shown.plan_id, shown.user)
+
+
+def _is_of(bound: Bound, shown: Presented) -> bool:
+    """Whether the plan is what it was: the same steps, risk and facts."""
+    was = (bound.plan_hash, bound.risk, bound.fingerprint)
+    return was == (shown.plan_hash, shown.risk, fingerprint(shown.observed_then))
 
 
 def _message(bound: Bound) -> bytes:

@@ -6,6 +6,7 @@ no action of the registry, or no lane, is `lane_missing`; a room that this build
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -110,11 +111,7 @@ def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lan
     """The action an intent leads to, once the caller may do it, its lane allows it and its owner is there."""
     action = ground.actions.get(intent.action or "")
     if action is None:
-        named = f"called {intent.action!r}" if intent.action else "for this"
-        raise LaneMissing(
-            f"There is no action {named}, so nothing is done: {intent.original_text[:200]!r}.",
-            hint='Say it in other words, or name a registered action: VX11::DOMAIN action="…".',
-        )
+        raise _leads_nowhere(intent, ground)
     caller.require(action.scope)
     lane = None
     if action.lane is not None:
@@ -123,6 +120,15 @@ def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lan
     if action.owner not in ground.present:
         raise ServiceAbsent(f"{action.title} is {action.owner}'s to do, which this build of VX11 does not hold.")
     return action, lane
+
+
+def _leads_nowhere(intent: Intent, ground: Ground) -> LaneMissing:
+    near = difflib.get_close_matches(intent.action or "", ground.actions, n=3, cutoff=0.5)
+    named = f"called {intent.action!r}" if intent.action else f"for {intent.original_text[:200]!r}"
+    return LaneMissing(
+        f"There is no action {named}, so nothing is done.",
+        hint=f"Is it {' or '.join(near)}?" if near else "Say it in other words.",
+    )
 
 
 def _must_have_been_found(number: int, intents: Sequence[Intent], ground: Ground) -> None:

@@ -29,7 +29,7 @@ class Commands:
     async def control(self, body: Control, caller: Caller) -> wire.Plan:
         """Draw the plan of one action up; with a token, confirm the plan that this very command came to."""
         intent = intent_of(body, self._actions)
-        if body.confirm_token is None:
+        if body.confirm_token is None or intent.action not in self._actions:
             return await self._plans.draw_up([intent], asked_by(caller, text_of(body), _SOURCE), caller)
         plan_id = await self._house.db.reading(self._same, body.confirm_token, intent, caller)
         return await self._plans.confirm(plan_id, PlanConfirm(confirm_token=body.confirm_token), caller)

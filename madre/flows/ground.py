@@ -39,9 +39,7 @@ class Grounds:
         self._house = house
         self._services = services
         self.actions = actions
-        self._present = frozenset(
-            [service.name for service in present_services()] if present is None else present
-        )
+        self._present = frozenset([service.name for service in present_services()] if present is None else present)
         self._analyzers = tuple(analyzers)
 
     def ground(self, session: Session, arguments: Iterable[Mapping[str, Any]], caller: Caller) -> Ground:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from config.app import House
 from config.auth import Caller
@@ -20,6 +21,7 @@ from config.services import CORE, FLEET
 from config.settings import PowerSettings
 from madre.app import create
 from madre.drivers import Driver, Observed, Usage
+from madre.runner import Runner
 from tests.support.clock import ManualClock
 from tests.support.house import client_of, house_in
 
@@ -129,6 +131,7 @@ class Madre:
     driver: ScriptedDriver
     client: httpx.AsyncClient
     clock: Clock
+    app: FastAPI
 
     async def post(self, path: str, body: dict[str, Any] | None = None, status: int = 200) -> dict[str, Any]:
         """POST under /madre/power; the answer, once its status is as expected."""
@@ -164,14 +167,16 @@ async def madre_in(
     *,
     clock: Clock | None = None,
     driver: Driver | None = None,
+    runner: Runner | None = None,
     power: dict[str, Any] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Madre]:
-    """Madre on a scripted driver (or `driver`) in `folder`, ticking fast on the clock given."""
+    """Madre on a scripted driver (or `driver`) in `folder`, ticking fast on the clock given; `runner` for her plans."""
     clock = clock or ManualClock()
     scripted = driver or ScriptedDriver(clock)
     settings = PowerSettings(**{"windows_ttl_check_interval": TICK_SEC, "memory_mb": 4096, **(power or {})})
     transport = scripted.transport() if isinstance(scripted, ScriptedDriver) else None
     house = house_in(folder, "madre", clock=clock, transport=transport, power=settings, **changes)
-    async with client_of(create(house, scripted)) as client:
-        yield Madre(house, scripted, client, clock)  # type: ignore[arg-type]  # tests of others do not script
+    app = create(house, scripted, runner)
+    async with client_of(app) as client:
+        yield Madre(house, scripted, client, clock, app)  # type: ignore[arg-type]  # tests of others do not script

@@ -64,16 +64,25 @@ def test_the_right_token_confirms() -> None:
     [
         shown(user="eva"),
         shown(plan_id="plan-2"),
-        shown(plan_hash="b" * 64),
-        shown(risk=Risk.MED),
         shown(token=TOKEN[:-1] + ("0" if TOKEN[-1] != "0" else "1")),
         shown(token=TOKEN_PREFIX),
         shown(token="ñ"),
-        shown(observed_then={**OBSERVED, "power policy": "full"}),
     ],
 )
 def test_a_token_is_for_this_plan_and_this_person_alone(presented: Presented) -> None:
     assert reason(issued(), presented) == "wrong_token"
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        shown(plan_hash="b" * 64),
+        shown(risk=Risk.MED),
+        shown(observed_then={**OBSERVED, "power policy": "full"}),
+    ],
+)
+def test_a_plan_that_is_not_what_it_was_is_not_confirmed(presented: Presented) -> None:
+    assert reason(issued(), presented) == "changed"
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,13 @@ def test_an_action_nobody_knows_ends_lane_missing(nobody: str | None) -> None:
     assert refused.value.code == "lane_missing"
 
 
+def test_what_is_near_is_named() -> None:
+    with pytest.raises(LaneMissing) as refused:
+        plan_of(intent("models.delet", model="gemma"))
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith("Is it models.delete")
+
+
 def test_a_lane_that_is_closed_ends_lane_missing() -> None:
     plan_of(intent("comm.notify", message="hello"))
     with pytest.raises(LaneMissing, match="comm/notify"):
