@@ -25,6 +25,7 @@ from spawner.flows.desk import Desk
 from spawner.flows.running import Running, Try
 from spawner.flows.settling import End, Settling
 from spawner.flows.slots import SlotWatch
+from spawner.flows.telling import Telling
 from spawner.lives import Wish
 
 HEARTBEAT_SEC: Final = 10.0
@@ -64,6 +65,7 @@ class Supervisor:
         self._running = running
         self._settling = settling
         self._slots = slots
+        self._telling = Telling(desk)
         self._leftovers = leftovers or Leftovers()
         self._tick_sec = tick_sec
         self._live: dict[str, _Live] = {}
@@ -133,6 +135,7 @@ class Supervisor:
             await self._end_what_is_over()
             await self._start_who_is_next()
             await self._feel_pulses()
+            await self._telling.tell([live.run for live in self._live.values()])
             return await self._desk.house.db.reading(store.unfinished) > 0
         except Unavailable as error:
             _log.warning("spawner cannot look after its daughters for now: %s", error.detail)

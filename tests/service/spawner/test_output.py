@@ -93,3 +93,25 @@ async def test_folders_of_old_jobs_are_removed_and_their_rows_stay(tmp_path: Pat
 
         await eventually(left, lambda count: count == 1)
         assert (await spawner.job(old["spawn_id"]))["output_tail"] == ""
+
+
+async def test_what_is_said_is_told_as_events_every_two_seconds(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with spawner_in(tmp_path, clock=clock) as spawner:
+        spawn_id = await spawner.spawn("hang 🜁", trace_id="t-1")
+        await spawner.at_work("hang 🜁")
+        clock.advance(2)
+
+        async def told() -> list[Any]:
+            return spawner.events("job.output")
+
+        [event] = await eventually(told, bool)
+        assert (event.data["job_id"], event.data["text"], event.data["total_bytes"]) == (spawn_id, "hang 🜁\n", 10)
+        assert event.correlation_id == "t-1"
+        folder = tmp_path / "data" / "spawner" / "jobs" / spawn_id / "1" / "output"
+        with (folder / f"{0:016d}").open("ab") as file:
+            file.write(b"\x01" * 9000)
+        clock.advance(2)
+        [_, large] = await eventually(told, lambda events: len(events) == 2)
+        assert large.data["total_bytes"] == 9010
+        assert set(large.data["text"]) == {"\x01"}
