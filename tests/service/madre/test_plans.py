@@ -30,7 +30,7 @@ from config.db_schema import (
 from config.settings import MadreSettings
 from madre.confirmation import sha256_of
 from tests.support.clock import ManualClock
-from tests.support.plans import ScriptedRunner
+from tests.support.drafts import ScriptedRunner
 from tests.support.power import Madre, madre_in
 
 PLAN = "/madre/plans"

@@ -15,7 +15,7 @@ from config.errors import ConfirmationRefused, StalePlan
 from config.logs import redacted
 from madre.confirmation import TOKEN_PREFIX, Bound, Issued, Presented, must_confirm, sha256_of, token_of
 from madre.world import fingerprint
-from tests.support.plans import NOW
+from tests.support.drafts import NOW
 
 OBSERVED = {"model gemma": "enabled, abab", "power policy": "solo_madre"}
 UNTIL = NOW + timedelta(seconds=600)

@@ -13,7 +13,7 @@ from config.errors import Conflict, Invalid, LaneMissing, RoleRequired, ServiceA
 from madre.draft import observe
 from madre.lanes import Lane, Rule, by_name
 from madre.risk import Opinion
-from tests.support.plans import ANA, EVERY_ROOM, OPERATOR, ground, intent, plan_of, world
+from tests.support.drafts import ANA, EVERY_ROOM, OPERATOR, ground, intent, plan_of, world
 
 
 def test_a_sentence_becomes_steps_with_checked_arguments() -> None:

@@ -13,7 +13,7 @@ from config.contracts.plans import Fault, Risk, Status, StepType, worst
 from config.errors import Conflict, NotFound
 from madre import plan as life
 from madre.plan import Asked, Plan, Step, canonical, plan_hash
-from tests.support.plans import NOW
+from tests.support.drafts import NOW
 
 LATER = NOW + timedelta(seconds=5)
 BAD = Fault(code="peer_timeout", detail="nobody answered")

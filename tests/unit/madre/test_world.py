@@ -9,7 +9,7 @@ import pytest
 
 from madre.actions import ACTIONS, action_named
 from madre.world import Change, KnownModel, World, difference, facts
-from tests.support.plans import NOW, window, world
+from tests.support.drafts import NOW, window, world
 
 
 def found(name: str, at: World, **arguments: Any) -> dict[str, str]:

@@ -11,7 +11,7 @@ from madre.risk import Finding
 from madre.risk.arguments import look_at_arguments
 from madre.risk.python import look_at_python
 from madre.risk.shell import look_at_shell
-from tests.support.plans import deed
+from tests.support.drafts import deed
 
 HARMLESS_SHELL = [
     "ls -la",

@@ -9,7 +9,7 @@ import pytest
 from config.contracts.plans import Risk
 from madre.risk.blast import look_at_blast
 from madre.world import KnownModel
-from tests.support.plans import deed, window, world
+from tests.support.drafts import deed, window, world
 
 SIX = dict.fromkeys(("switch", "hermes", "spawner", "shub", "mcp", "operator"), "asleep")
 SMALL = {"madre": "ready", "switch": "asleep", "hermes": "asleep"}

@@ -11,7 +11,7 @@ from config.contracts.plans import Risk
 from madre.actions import ACTIONS, Action
 from madre.lanes import Lane, Rule
 from madre.risk import ANALYZERS, Deed, Finding, Opinion, assess, look_at_class
-from tests.support.plans import deed
+from tests.support.drafts import deed
 
 
 def says(*risks: Risk) -> Any:
