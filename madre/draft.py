@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from config.auth import Caller
 from config.contracts.intents import Intent
 from config.contracts.plans import Risk, Status, worst
-from config.errors import Invalid, LaneMissing, ServiceAbsent
+from config.errors import Invalid, LaneMissing, NotFound, ServiceAbsent
 from madre.actions import Action
 from madre.lanes import Lane, Lanes, lane_named, must_keep_to
 from madre.plan import MAX_STEPS, Asked, Plan, Step
@@ -148,6 +148,8 @@ def arguments_of(action: Action, intent: Intent) -> dict[str, Any]:
     """What the action is told, checked and with its defaults, as JSON."""
     try:
         told = action.arguments.model_validate(intent.parameters)
+    except NotFound as error:  # of the service that an argument names
+        raise Invalid(f"{action.name} cannot be told this: {error.detail}", hint=error.hint) from error
     except ValidationError as error:
         errors = [
             {"field": ".".join(map(str, one["loc"])) or "arguments", "message": one["msg"]} for one in error.errors()

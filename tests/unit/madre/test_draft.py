@@ -90,7 +90,6 @@ def test_rights_do_not_grow_by_asking_for_a_plan() -> None:
     [
         ("models.delete", {}, "model"),
         ("models.delete", {"model": "gemma", "really": True}, "really"),
-        ("power.open_window", {"services": ["nobody"]}, "services.0"),
         ("power.open_window", {"services": ["switch"], "ttl_sec": 0}, "ttl_sec"),
         ("power.open_window", {"services": ["switch"], "ttl_sec": float("nan")}, "ttl_sec"),
         ("power.apply_policy", {"policy": "anarchy"}, "policy"),
@@ -101,6 +100,11 @@ def test_arguments_that_an_action_cannot_be_told_are_named(action: str, paramete
     with pytest.raises(Invalid) as refused:
         plan_of(intent(action, **parameters))
     assert [error["field"] for error in refused.value.errors] == [field]
+
+
+def test_a_service_nobody_knows_is_an_argument_nobody_takes() -> None:
+    with pytest.raises(Invalid, match="no service called 'nobody'"):
+        plan_of(intent("power.open_window", services=["nobody"]))
 
 
 def test_a_condition_is_one_that_a_step_before_can_find() -> None:
