@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from config.db_schema.spawner import DaughterAttempt, DaughterTask
 from config.errors import VX11Error
 from spawner import lives, store
 from spawner.adapters.leftovers import started_at
+from spawner.adapters.sayings import total_of
 from spawner.cage import Task, Verdict, argv_of
 from spawner.flows.desk import Desk
 from spawner.flows.settling import End
@@ -105,7 +107,8 @@ class Running:
             task, output = self._task(one), self._desk.folders.output(one.spawn_id, one.number)
         except (VX11Error, OSError) as error:
             return End("refused", f"It could not be prepared: {error}")
-        return end_of(await self._desk.cage.run(task, output, started), dry_run=one.dry_run)
+        end = end_of(await self._desk.cage.run(task, output, started), dry_run=one.dry_run)
+        return replace(end, output_bytes=await asyncio.to_thread(total_of, output))
 
     def wrote_pid(self, session: Session, attempt_id: str, pid: int) -> None:
         """Keep which process a try is, so that it is found again if this service dies."""

@@ -28,6 +28,7 @@ async def test_a_job_is_taken_on_run_and_told_of(tmp_path: Path) -> None:
         assert (attempt["attempt_id"], attempt["status"], attempt["kind"]) == (body["attempt_id"], "success", "exited")
         assert (attempt["cpu_sec"], attempt["wall_sec"], attempt["max_rss_mb"]) == (0.1, 0.2, 9.5)
         assert (attempt["isolation"], attempt["mutation"], attempt["pid"] > 0) == ("sandlock", None, True)
+        assert (attempt["output_bytes"], attempt["output_truncated"]) == (9, False)
         told = spawner.events()
         assert [event.type for event in told] == ["job.pending", "job.running", "job.done"]
         assert {event.correlation_id for event in told} == {"t-1"}
