@@ -183,7 +183,13 @@ ROWS = (
         reads=("memory",),
         writes=("memory",),
         undo="models.load",
-        says=("unload model", "unload {model}"),
+        says=(
+            "unload model",
+            "unload {model}",
+            "unload memory {model}",
+            "pull memory {model}",
+            "delete memory {model}",
+        ),
     ),
     Action(
         "switch.ask",

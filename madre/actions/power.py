@@ -80,7 +80,14 @@ ROWS = (
         reads=("power",),
         writes=("power",),
         undo="power.close_window",
-        says=("open window", "open {services}", "wake {services}", "keep {services}", "enable {services}"),
+        says=(
+            "open window",
+            "open {services}",
+            "wake {services}",
+            "keep {services}",
+            "enable {services}",
+            "turn on {services}",
+        ),
     ),
     Action(
         "power.close_window",
@@ -161,7 +168,7 @@ ROWS = (
         reads=("services",),
         writes=("services",),
         undo="service.start",
-        says=("stop {service}", "stop service", "kill {service}", "disable {service}"),
+        says=("stop {service}", "stop service", "kill {service}", "disable {service}", "turn off {service}"),
     ),
     Action(
         "service.restart",

@@ -157,7 +157,14 @@ ROWS = (
         reads=("audio",),
         writes=("audio",),
         lane="audio/restore",
-        says=("restore audio", "restore {path}", "clean audio", "clean {path}"),
+        says=(
+            "restore audio",
+            "restore {path}",
+            "clean audio",
+            "clean {path}",
+            "delete noise {path}",
+            "clean noise {path}",
+        ),
     ),
     Action(
         "audio.convert",

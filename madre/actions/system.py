@@ -58,6 +58,8 @@ ROWS = (
             "check {service}",
             "check system",
             "test {service}",
+            "status {service}",
+            "show {service}",
         ),
     ),
     Action(

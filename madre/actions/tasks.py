@@ -60,7 +60,7 @@ ROWS = (
         writes=("tasks",),
         reversible=False,
         undo="task.kill",
-        says=("run command", "run shell", "start command"),
+        says=("run command", "run shell", "run command shell", "start command"),
     ),
     Action(
         "task.list",

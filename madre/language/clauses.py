@@ -46,7 +46,7 @@ def clauses_of(tokens: Sequence[Token], text: str) -> list[Clause]:
     """The clauses of a text, in the order they were said."""
     found: list[Clause] = []
     for sentence, asks in _sentences(tokens):
-        parts = list(_parts(sentence, text))
+        parts = list(_parts(_unaddressed(sentence), text))
         handed_on = any(token.kind is Kind.QUOTE and token.word == "" for part in parts for token in part)
         seen = [token for part in parts for token in part]
         is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(seen)
@@ -66,6 +66,19 @@ def _sentences(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], bool]]:
         current = [token] if token.word == "¿" else []
     if current:
         yield current, current[0].word == "¿"
+
+
+def _unaddressed(sentence: list[Token]) -> list[Token]:
+    """A sentence without the service it is said to (`hermes, scan the folder`); one that "it" means comes last."""
+    first = next((i for i, token in enumerate(sentence) if token.word not in _GREETINGS), 0)
+    rest = sentence[first + 2 :]
+    following = next((token for token in rest if not _is_skipped(token)), None)
+    if sentence[first].kind is not Kind.SERVICE or following is None or not following.is_verb:
+        return sentence
+    if sentence[first + 1].word not in (",", ":"):
+        return sentence
+    means_it = following.it and not any(token.kind is Kind.SERVICE for token in rest)
+    return [*sentence[:first], *rest, *([sentence[first]] if means_it else [])]
 
 
 def _is_asked(sentence: Sequence[Token]) -> bool:

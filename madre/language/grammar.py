@@ -14,6 +14,7 @@ from typing import Any
 
 from madre.actions import ACTIONS, Action, Heard
 from madre.language import marks
+from madre.language.clauses import Clause
 from madre.language.hearing import Hearable, hear, listened
 from madre.language.lexicon import VERBS
 from madre.language.words import Kind, Token
@@ -63,24 +64,28 @@ def phrases() -> Mapping[str, tuple[Phrase, ...]]:
     return {head: tuple(found) for head, found in table.items()}
 
 
-def best(tokens: Sequence[Token], services: Sequence[str], it: Mapping[Heard, Any]) -> Match | None:
-    """The action that a clause asks for; `it` is what a pronoun may stand for."""
+def best(clause: Clause, services: Sequence[str], it: Mapping[Heard, Any]) -> Match | None:
+    """The action that a clause asks for, or asks about; `it` is what a pronoun may stand for."""
+    tokens = clause.tokens
     content = frozenset(i for i, token in enumerate(tokens) if _counts(token))
     matches = [
         match
-        for phrase, heads in _candidates(tokens, content)
+        for phrase, heads in _candidates(clause, content)
         if (match := _fit(phrase, heads, tokens, content, services, it)) is not None
     ]
     return max(matches, key=lambda match: (match.confidence, match.specific, -len(match.missing)), default=None)
 
 
-def _candidates(tokens: Sequence[Token], content: frozenset[int]) -> Iterable[tuple[Phrase, frozenset[int]]]:
+def _candidates(clause: Clause, content: frozenset[int]) -> Iterable[tuple[Phrase, frozenset[int]]]:
     """Phrases that may fit, with the places that their verb is said at."""
-    ordered = sorted(i for i in content if not _is_vocative(tokens, i) and tokens[i].kind is not Kind.SPAN)
+    tokens = clause.tokens
+    ordered = sorted(i for i in content if tokens[i].kind is not Kind.SPAN)
     if not ordered:
         return
     first = tokens[ordered[0]]
     led = {ordered[0]: first.concepts}
+    if clause.is_question and not first.is_verb:  # "which models are there?" is about showing them
+        yield from ((phrase, frozenset()) for phrase in phrases()["show"])
     light = bool(first.concepts & _LIGHT) or _is_light(tokens, ordered[0])
     if light:
         led |= {i: tokens[i].concepts for i in ordered[1:] if tokens[i].is_verb}
@@ -98,14 +103,9 @@ def _is_light(tokens: Sequence[Token], first: int) -> bool:
     return any(token.word in ("haz", "haga", "hagas", "do", "perform", "realiza") for token in tokens[:first])
 
 
-def _is_vocative(tokens: Sequence[Token], i: int) -> bool:
-    """`Hermes, scan the folder`: who is spoken to stands first, with a comma or colon."""
-    return tokens[i].kind is Kind.SERVICE and i + 1 < len(tokens) and tokens[i + 1].word in (",", ":")
-
-
 def _counts(token: Token) -> bool:
     """Whether a token has a meaning that must be explained."""
-    if token.kind in (Kind.MARK,):
+    if token.kind is Kind.MARK:
         return False
     return bool(token.concepts) or token.word not in marks.ALL or token.kind is Kind.SERVICE
 
@@ -154,7 +154,7 @@ def _weighed(
     several: tuple[str, tuple[Any, ...]] | None,
 ) -> Match | None:
     left = tuple(tokens[i] for i in sorted(content - explained))
-    optional = sum(1 for token in left if token.word in marks.ALL)
+    optional = sum(1 for token in left if _may_be_left(token, phrase.action))
     share = 1 - (len(left) - optional) / max(1, len(content) - optional)
     if share < (ENOUGH if phrase.head in VERBS else ENOUGH_OF_A_NOUN):
         return None
@@ -169,8 +169,13 @@ def _weighed(
         arguments=arguments,
         confidence=round(share * _MISTYPED**wrong * 0.8 ** len(missing), 3),
         specific=len(phrase.concepts) + len(phrase.said),
-        left=tuple(token for token in left if token.word not in marks.ALL),
+        left=tuple(token for token in left if not _may_be_left(token, phrase.action)),
         missing=missing,
         heard=heard,
         several=several,
     )
+
+
+def _may_be_left(token: Token, action: Action) -> bool:
+    """Whether it does not matter that a word is not explained: looking at *all* models is looking at the models."""
+    return token.word in marks.ALL or ("all" in token.concepts and not action.changes)

@@ -39,7 +39,7 @@ VERBS: dict[str, Verb] = {
     "disable": Verb("desactivar deshabilitar inhabilitar", "disable deactivate"),
     "delete": Verb(
         "borrar eliminar quitar suprimir destruir desinstalar remover/remuev",
-        "delete remove erase destroy uninstall drop get_rid_of rm destruye destruya destruyas deshazte_de",
+        "delete remove erase destroy uninstall drop get_rid_of destruye destruya destruyas deshazte_de",
     ),
     "kill": Verb("matar terminar finalizar aniquilar", "kill terminate end abort"),
     "cancel": Verb("cancelar anular abortar", "cancel revoke abort"),
@@ -106,6 +106,7 @@ NOUNS: dict[str, str] = {
     "command": "comando command",
     "shell": "shell bash script",
     "folder": "carpeta directorio folder directory",
+    "noise": "ruido ruidos noise hiss hum",
     "memory": "memoria ram memory",
     "cpu": "cpu procesador processor",
     "resources": "recursos resources",
@@ -113,7 +114,6 @@ NOUNS: dict[str, str] = {
     "max_retries": "reintento reintentos intentos retry retries",
     "on": "on up",
     "off": "off down",
-    "more": "mas more longer",
     "all": "todo toda todos todas all everything",
     "thing": (  # what may be named and is none of ours: never taken for a name
         "archivos ficheros files disco discos disk disks datos data tabla tablas table tables logs registros usuario "

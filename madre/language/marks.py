@@ -17,7 +17,8 @@ FILLERS = words(
     the an of to in on at with for my your our their its it this that these those please pls now just right away hey hi
     hello ok thanks thank you kindly here there is are quickly immediately only named called new current from into as
     them him her me us do perform some any which who file code there's i'd then also tambien besides ademas
-    available installed over through via about down
+    available installed over through via about down by more longer mas modo mode running corriendo loaded cargados
+    registered registrados existing together juntos
     """
 )
 WISHES = words(  # what may stand before the verb of an order
@@ -77,7 +78,7 @@ DESTRUCTIVE = tuple(  # beginnings of words: whatever the ending, somebody speak
         """
     )
 )
-HARMLESS = words("borrador borradores material materials mates terminal wipro formato formatos formats")
+HARMLESS = words("borrador borradores material materials mates terminal rms formato formatos formats")
 SPOKEN_SERVICES = {  # what people call services
     "tentaculo": "tentaculo_link",
     "tentaculo_link": "tentaculo_link",

@@ -22,6 +22,7 @@ from madre.language.numerals import (
 from madre.language.words import Kind, Token
 
 _COMPACT = re.compile(r"(?:\d+(?:[.,]\d+)?(?:d|h|hrs?|hs|min|mins|m|seg|segs|sec|secs|s)){1,3}(\d{1,2})?")
+_SIZE = re.compile(r"\d{3,}m")  # `270m` is how large a model is
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)([a-z]+)")
 
 Found = tuple[float, int] | None
@@ -88,7 +89,7 @@ def memory_at(tokens: Sequence[Token], i: int) -> Found:
 
 def _compact(token: Token, i: int) -> Found:
     match = _COMPACT.fullmatch(token.word) if token.kind is Kind.NAME else None
-    if match is None:
+    if match is None or _SIZE.fullmatch(token.word):
         return None
     parts = _PART.findall(token.word)
     seconds = sum(float(value.replace(",", ".")) * UNITS[unit if unit != "hs" else "h"] for value, unit in parts)

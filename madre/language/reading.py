@@ -49,8 +49,8 @@ def destructive_words(text: str, services: Sequence[str] = ()) -> tuple[str, ...
 def _understood(clauses: Sequence[Clause], services: Sequence[str], text: str) -> Iterator[tuple[Clause, Intent]]:
     it: dict[Heard, Any] = {}
     for clause in clauses:
-        match = best(clause.tokens, services, it)
-        said = text[clause.tokens[0].start : clause.tokens[-1].end]
+        match = best(clause, services, it)
+        said = text[min(token.start for token in clause.tokens) : max(token.end for token in clause.tokens)]
         if match is None:
             yield clause, _unknown(clause, said)
             continue

@@ -22,7 +22,7 @@ _CLITICS = ("melos", "melas", "selos", "selas", "melo", "mela", "selo", "sela", 
 _CLITICS += ("lo", "la", "le", "me", "te", "se")
 _HANDED_ON = frozenset(["run", "ask", "notify", "send", "summarise", "translate", "write"])
 _FUNCTIONAL = marks.ALL | numerals.KNOWN
-_MOST_WORDS = 4  # of a phrase of the lexicon
+_MOST_WORDS = 5  # of a phrase of the lexicon
 _PIECES = re.compile(
     r"""
     ```(?:[a-z]*\n)?(?P<fenced>.*?)(?:```|\Z)
