@@ -51,7 +51,7 @@ def create(house: House, driver: Driver | None = None, runner: Runner | None = N
     checks = {"driver": lambda: driver.name, "driver_answers": lambda: not reconciler.is_blind}
     app = create_app(house, [power, plans, live, speaking, autonomous], run=run, checks=checks)
     app.state.flows, app.state.planning, app.state.speaking = flows, planning, said
-    app.state.live = Live(house, planning.plans, said.asking)
+    app.state.live, app.state.runner = Live(house, planning.plans, said.asking), runner
     return app
 
 

@@ -68,7 +68,7 @@ class Durable:
         self._is_closed = False
         async with (
             task(self._taken_up(), name="unfinished plans"),
-            every(self._rest_after_sec / 2, self._rest, name="rest of the plans")(),
+            every(self._rest_after_sec / 2, self.rest, name="rest of the plans")(),
         ):
             try:
                 yield
@@ -141,7 +141,7 @@ class Durable:
         }
         return config
 
-    async def _rest(self) -> None:
+    async def rest(self) -> None:
         """Let DBOS go after two looks at which nothing ran."""
         self._quiet_rounds = 0 if self._running or not self.is_launched else self._quiet_rounds + 1
         if self._quiet_rounds > 2:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import httpx
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from sqlalchemy import select
 
@@ -20,6 +21,7 @@ from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
 from config.db import Database
 from config.db_schema import EventRow, new_id
 from config.errors import NotFound
+from config.services import FLEET
 from madre import plan as life
 from madre.actions import action_named
 from madre.plan import Asked, Plan, Step
@@ -179,6 +181,23 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         return DownloadJob.model_validate(_download(job_id, "DONE" if ledger.jobs[job_id] < 0 else "RUNNING"))
 
     return create_app(house, [router])
+
+
+class Peers(httpx.AsyncBaseTransport):
+    """Calls to services that are given as apps reach these; what is left goes to `others`."""
+
+    def __init__(self, apps: Mapping[str, FastAPI], others: httpx.AsyncBaseTransport) -> None:
+        self._apps = {FLEET[name].port: httpx.ASGITransport(app) for name, app in apps.items()}
+        self._others = others
+        self.away: set[int] = set()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer as whoever listens on the port; nobody does on those that are `away`."""
+        port = request.url.port or 0
+        if port in self.away:
+            raise httpx.ConnectError("nobody there")
+        is_vital = request.url.path in ("/health", "/ready", "/metrics")
+        return await (self._others if is_vital else self._apps.get(port, self._others)).handle_async_request(request)
 
 
 def after(seconds: float) -> datetime:

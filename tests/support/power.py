@@ -168,14 +168,17 @@ async def madre_in(
     clock: Clock | None = None,
     driver: Driver | None = None,
     runner: Runner | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
     power: dict[str, Any] | None = None,
     **changes: Any,
 ) -> AsyncIterator[Madre]:
-    """Madre on a scripted driver (or `driver`) in `folder`, ticking fast on the clock given; `runner` for her plans."""
+    """Madre on a scripted driver (or `driver`) in `folder`, ticking fast on the clock given; `runner` for her plans,
+    `transport` to other peers than those the driver has."""
     clock = clock or ManualClock()
     scripted = driver or ScriptedDriver(clock)
     settings = PowerSettings(**{"windows_ttl_check_interval": TICK_SEC, "memory_mb": 4096, **(power or {})})
-    transport = scripted.transport() if isinstance(scripted, ScriptedDriver) else None
+    if transport is None and isinstance(scripted, ScriptedDriver):
+        transport = scripted.transport()
     house = house_in(folder, "madre", clock=clock, transport=transport, power=settings, **changes)
     app = create(house, scripted, runner)
     async with client_of(app) as client:

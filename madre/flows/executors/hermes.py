@@ -93,10 +93,12 @@ class HermesActs:
 
     async def _switched(self, order: Order, enabled: bool) -> Result:
         name = order.told(OneModel).model
-        before = await self._hermes.model(name, order.caller)
-        if before.enabled != enabled:
+        if "before" not in order.noted:  # what it was must be known before it is changed
+            await order.note(before=(await self._hermes.model(name, order.caller)).enabled)
+        before = order.noted["before"]
+        if before != enabled:
             await self._hermes.patch(name, ModelPatch(enabled=enabled), order.caller)
-        return {"model": name, "enabled": enabled, CHANGED: before.enabled != enabled}
+        return {"model": name, "enabled": enabled, CHANGED: before != enabled}
 
 
 def _is_over(job: DownloadJob) -> bool:

@@ -95,8 +95,9 @@ class PowerActs:
 
     async def start(self, order: Order) -> Result:
         """Start one service."""
-        was_up = self._reconciler.known[order.told(OneService).service].is_up
-        return {**await self._controlled(order, "start"), CHANGED: not was_up}
+        if "before" not in order.noted:
+            await order.note(before=self._reconciler.known[order.told(OneService).service].is_up)
+        return {**await self._controlled(order, "start"), CHANGED: not order.noted["before"]}
 
     async def stop(self, order: Order) -> Result:
         """Stop one service."""

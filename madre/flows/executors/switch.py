@@ -32,14 +32,14 @@ class SwitchActs:
     async def load(self, order: Order) -> Result:
         """Have a model in memory; waits until it is."""
         told = order.told(LoadModel)
-        was_there = await self._is_loaded(told.model, order)
+        was_there = await self._was_loaded(told.model, order)
         model = await self._switch.load(told.model, told.ttl_sec, order.caller)
         return {"model": model.name, "stage": model.stage, "reserved_mb": model.reserved_mb, CHANGED: not was_there}
 
     async def unload(self, order: Order) -> Result:
         """Give a model's memory back."""
         name = order.told(OneModel).model
-        was_there = await self._is_loaded(name, order)
+        was_there = await self._was_loaded(name, order)
         model = await self._switch.unload(name, order.caller)
         return {"model": model.name, "stage": model.stage, CHANGED: was_there}
 
@@ -59,9 +59,13 @@ class SwitchActs:
         answer = await self._switch.set_mode(order.told(SetMode).mode, order.caller)
         return {"mode": answer.mode, "by_hand": answer.by_hand}
 
-    async def _is_loaded(self, name: str, order: Order) -> bool:
-        served = await self._switch.models(order.caller)
-        return any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
+    async def _was_loaded(self, name: str, order: Order) -> bool:
+        """Whether the model was in memory before the step; kept, because afterwards nobody can tell."""
+        if "before" not in order.noted:
+            served = await self._switch.models(order.caller)
+            loaded = any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
+            await order.note(before=loaded)
+        return bool(order.noted["before"])
 
 
 def _failure(task: TaskState) -> VX11Error:

@@ -1,0 +1,293 @@
+"""kill -9 of madre at every boundary of a plan's steps, in the middle of their effects, and at any moment at all.
+
+Madre is the real one, in a process of her own; the peers whom steps ask live in this one, so they outlive her and
+count. What must hold, however often she is killed: each effect was made once, no step that had finished was asked for
+again, each step says once that it is done, and nothing is left open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from config.app import build_house
+from config.contracts.plans import Status
+from config.db import Database
+from config.db_schema import Base, PlanStep, PowerWindow
+from config.settings import Settings
+from madre.plan import Plan
+from tests.support.eventually import eventually
+from tests.support.mortal import settings_of
+from tests.support.plans import Ledger, events_of, hermes_room, keep, kept, running_plan, spawner_room
+from tests.support.ports import free_port_offset
+from tests.support.server import served
+
+ROOT = Path(__file__).resolve().parents[2]
+_PLAN_SEC = 60.0
+
+
+@dataclass
+class Mortal:
+    """Madre's lives in one folder, and the peers that she asks."""
+
+    settings: Settings
+    db: Database
+    ledger: Ledger
+    process: asyncio.subprocess.Process
+    pid: int = 0
+    kills: int = 0
+    repeated: list[str] = field(default_factory=list)
+
+    async def be_born(self, dies_before_commit: int = 0) -> None:
+        """Begin a life."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{dies_before_commit}\n".encode())
+        self.pid = int((await self._said()).removeprefix("born "))
+
+    async def die(self) -> None:
+        """End this life, now."""
+        self.kill()
+        await self.dead()
+
+    def kill(self) -> None:
+        """kill -9, unless that was done already."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    async def dead(self) -> None:
+        """Wait for the end of this life; it must be a kill."""
+        assert await self._said() == f"died -{signal.SIGKILL.value}"
+        self.pid, self.kills = 0, self.kills + 1
+
+    async def comes_to_an_end(self, plan_id: str) -> Plan:
+        """The plan once it is over."""
+        return await eventually(
+            partial(asyncio.to_thread, kept, self.db, plan_id), lambda plan: plan.status.is_over, within_sec=_PLAN_SEC
+        )
+
+    async def dies_or_is_done(self, plan_id: str) -> bool:
+        """Whether this life ended before the plan did."""
+        dying = asyncio.ensure_future(self.dead())
+        ending = asyncio.ensure_future(self.comes_to_an_end(plan_id))
+        done, _ = await asyncio.wait({dying, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if dying in done:
+            ending.cancel()
+            return True
+        # The rows say that it is over; what is left to commit is the runner's own, and may still be what it dies of.
+        died, _ = await asyncio.wait({dying}, timeout=1)
+        self.kill()
+        await dying
+        return bool(died)
+
+    def is_finished(self, key: str) -> bool:
+        """Whether the step of this key is over, as its row says."""
+        plan_id, number = key.split(":")[:2]
+        with self.db.read() as session:
+            row = session.get(PlanStep, (plan_id, int(number)))
+            return row is not None and row.status in ("DONE", "ERROR", "CANCELLED")
+
+    async def _said(self) -> str:
+        assert self.process.stdout is not None
+        return (await self.process.stdout.readline()).decode().strip()
+
+
+@contextlib.asynccontextmanager
+async def mortal_in(folder: Path) -> AsyncIterator[Mortal]:
+    """A folder with a database, peers on their ports, and a madre to be born."""
+    folder.mkdir(exist_ok=True)
+    offset = free_port_offset()
+    settings = settings_of(folder, offset)
+    houses = {name: build_house(name, settings) for name in ("hermes", "spawner")}
+    Base.metadata.create_all(houses["hermes"].db.writer)
+    ledger = Ledger()
+    with (folder / "madre.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.support.mortal", str(folder), str(offset)),
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+    mortal = Mortal(settings, Database(settings.resolved_database_url), ledger, process)
+
+    def asked(what: str, key: str) -> None:
+        if what in ("spawn", "pull") and mortal.is_finished(key):
+            mortal.repeated.append(key)
+
+    ledger.moment = asked
+    try:
+        async with (
+            served(spawner_room(houses["spawner"], ledger), port=settings.port_of("spawner")),
+            served(hermes_room(houses["hermes"], ledger), port=settings.port_of("hermes")),
+        ):
+            yield mortal
+    finally:
+        mortal.kill()
+        process.kill()
+        await process.wait()
+        mortal.db.close()
+
+
+def long_plan() -> Plan:
+    """Effects in madre's own rows, at peers with a key, in madre's own flows; the last one is undone with nothing."""
+    return running_plan(
+        ("comm.notify", {"message": "begun"}),
+        ("task.run_python", {"code": "print('hello')"}),
+        ("models.pull", {"model": "smollm2"}),
+        ("power.open_window", {"services": ["hermes"], "ttl_sec": 900}),
+        ("comm.notify", {"message": "done"}),
+    )
+
+
+def failing_plan() -> Plan:
+    """The last step cannot be done, so the two before it are taken back."""
+    return running_plan(
+        ("models.enable", {"model": "smollm2"}),
+        ("power.open_window", {"services": ["hermes"], "ttl_sec": 900}),
+        ("models.enable", {"model": "unknown-model"}),
+    )
+
+
+def must_be_exact(mortal: Mortal, plan: Plan) -> None:
+    """All of `long_plan` happened once."""
+    ended = kept(mortal.db, plan.plan_id)
+    assert ended.status is Status.DONE, ended.error
+    assert [step.status for step in ended.steps] == [Status.DONE] * 5
+    assert [mortal.ledger.effects[f"{plan.plan_id}:{number}"] for number in (2, 3)] == [1, 1]
+    assert mortal.repeated == []
+    told = Counter(events_of(mortal.db, plan.plan_id))
+    assert (told["plan.step.done"], told["plan.done"], told["comm.notice"]) == (5, 1, 2)
+    must_have_let_go(mortal, plan)
+    assert len([row for row in windows_of(mortal, plan.user) if row.state == "open"]) == 1, (
+        "one and the same is renewed"
+    )
+
+
+def must_have_let_go(mortal: Mortal, plan: Plan) -> None:
+    assert kept(mortal.db, plan.plan_id).windows == ()
+    own = windows_of(mortal, f"plan:{plan.plan_id}")
+    assert [row.window_id for row in own if row.state in ("opening", "open")] == []
+
+
+def windows_of(mortal: Mortal, opened_by: str) -> list[PowerWindow]:
+    with mortal.db.read() as session:
+        return list(session.scalars(select(PowerWindow).where(PowerWindow.opened_by == opened_by)))
+
+
+async def die_at_each_commit(mortal: Mortal, first: int, stride: int) -> int:
+    """One plan for each commit that its thread makes: madre dies just before it, and her next life ends the plan."""
+    commit, kills = first, 0
+    while True:
+        plan = long_plan()
+        keep(mortal.db, plan)
+        await mortal.be_born(commit)
+        died = await mortal.dies_or_is_done(plan.plan_id)
+        await mortal.be_born()
+        await mortal.comes_to_an_end(plan.plan_id)
+        await mortal.die()
+        await asyncio.to_thread(must_be_exact, mortal, plan)
+        if not died:
+            return kills
+        commit, kills = commit + stride, kills + 1
+
+
+@pytest.mark.timeout(300)
+async def test_killed_before_every_commit_of_a_plan(tmp_path: Path) -> None:
+    """Four houses at once, each a quarter of the commits: most of the time is waiting for the next life."""
+    streams = 4
+    async with contextlib.AsyncExitStack() as stack:
+        mortals = [await stack.enter_async_context(mortal_in(tmp_path / str(number))) for number in range(streams)]
+        kills = await asyncio.gather(
+            *(die_at_each_commit(mortal, number + 1, streams) for number, mortal in enumerate(mortals))
+        )
+    assert sum(kills) >= 20, kills
+
+
+@pytest.mark.timeout(300)
+async def test_killed_in_the_middle_of_effects(tmp_path: Path) -> None:
+    """While a peer reads the order, after it was carried out and before the answer, and while its job goes on."""
+    async with mortal_in(tmp_path) as mortal:
+        counted = mortal.ledger.moment
+        moments = ["spawn", "spawned", "look", "pull", "pulled", "look"]
+        mortal.ledger.looks = 3
+
+        def kill_at(what: str, key: str) -> None:
+            counted(what, key)
+            if moments and moments[0] == what:
+                moments.pop(0)
+                mortal.kill()
+
+        mortal.ledger.moment = kill_at
+        plan = long_plan()
+        keep(mortal.db, plan)
+        while moments:
+            await mortal.be_born()
+            await mortal.dead()
+        await mortal.be_born()
+        await mortal.comes_to_an_end(plan.plan_id)
+        await mortal.die()
+        await asyncio.to_thread(must_be_exact, mortal, plan)
+        assert kept(mortal.db, plan.plan_id).step(2).attempts == 4
+
+
+@pytest.mark.timeout(300)
+async def test_killed_at_any_moment_with_many_plans_under_way(tmp_path: Path) -> None:
+    """Twenty lives of up to two seconds; the moments differ from run to run, what comes of them may not."""
+    chance = random.Random(11)
+    async with mortal_in(tmp_path) as mortal:
+        mortal.ledger.looks = 2
+        under_way = [long_plan() for _ in range(3)]
+        keep(mortal.db, *under_way)
+        for _ in range(20):
+            await mortal.be_born()
+            await asyncio.sleep(chance.uniform(0.2, 2.0))
+            await mortal.die()
+        await mortal.be_born()
+        for plan in under_way:
+            await mortal.comes_to_an_end(plan.plan_id)
+        await mortal.die()
+        for plan in under_way:
+            await asyncio.to_thread(must_be_exact, mortal, plan)
+
+
+@pytest.mark.timeout(300)
+async def test_what_is_taken_back_is_taken_back_once(tmp_path: Path) -> None:
+    async def undone(mortal: Mortal, first: int, stride: int) -> int:
+        commit, kills = first, 0
+        while True:
+            mortal.ledger.enabled = {"smollm2": False}
+            plan = failing_plan()
+            keep(mortal.db, plan)
+            await mortal.be_born(commit)
+            died = await mortal.dies_or_is_done(plan.plan_id)
+            await mortal.be_born()
+            ended = await mortal.comes_to_an_end(plan.plan_id)
+            await mortal.die()
+            assert ended.status is Status.ERROR
+            assert mortal.ledger.enabled == {"smollm2": False}
+            told = Counter(events_of(mortal.db, plan.plan_id))
+            assert (told["plan.step.done"], told["plan.step.undone"], told["plan.error"]) == (2, 2, 1)
+            assert all(row.state not in ("opening", "open") for row in windows_of(mortal, plan.user))
+            must_have_let_go(mortal, plan)
+            if not died:
+                return kills
+            commit, kills = commit + stride, kills + 1
+
+    async with contextlib.AsyncExitStack() as stack:
+        mortals = [await stack.enter_async_context(mortal_in(tmp_path / str(number))) for number in range(4)]
+        kills = await asyncio.gather(*(undone(mortal, number + 1, 4) for number, mortal in enumerate(mortals)))
+    assert sum(kills) >= 12, kills
