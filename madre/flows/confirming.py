@@ -92,7 +92,7 @@ class Confirming:
         for step in plan.steps:
             risk, why = self._judged(step, plan, world)
             steps.append(replace(step, risk=risk))
-            reasons += [reason for reason in why if risk is not step.risk and reason not in reasons]
+            reasons += [reason for reason in why if reason not in reasons]
         return replace(
             plan,
             steps=tuple(steps),
@@ -102,7 +102,7 @@ class Confirming:
         )
 
     def _judged(self, step: Step, plan: Plan, world: World) -> tuple[Risk, tuple[str, ...]]:
-        """The risk of a step now; never less than it was, because the words it was asked in are not judged again."""
+        """The risk of a step now, never less than it was, and what made it grow."""
         action = action_named(step.action)
         judged = assess(
             Deed(
@@ -112,11 +112,12 @@ class Confirming:
                 world=world,
                 user=plan.user,
                 heard=1.0,
-                said=step.risk,
+                said=Risk.LOW,
                 steps=len(plan.steps),
             )
         )
-        return judged.risk, judged.reasons
+        grown = worst(step.risk, judged.risk)
+        return grown, judged.reasons if grown is not step.risk else ()
 
     def _world(self, session: Session, plan: Plan, caller: Caller) -> World:
         return self._grounds.world(session, [step.arguments for step in plan.steps], caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -120,8 +121,10 @@ class Plans:
         return _shown(plan)
 
     async def sweep(self) -> None:
-        """End the plans that have waited too long."""
-        await self._house.db.writing(self._swept)
+        """End the plans that have waited too long; without one, nothing is written."""
+        before = self._house.clock.now() - timedelta(seconds=self._house.settings.madre.waiting_max_sec)
+        if await self._house.db.reading(store.waiting_since, before):
+            await self._house.db.writing(self._swept, before)
 
     def plan_of_token(self, session: Session, token: str, caller: Caller) -> Plan:
         """The plan that a token was given for; ConfirmationRefused for one that nobody was given."""
@@ -149,19 +152,33 @@ class Plans:
         risks = [step.risk for step in plan.steps]
         intents_log.log_intents(session, intents, asked, now, outcome="planned", plan_id=plan.plan_id, risks=risks)
         announce(self._house, session, plan, "planned")
+        self._note_raised(session, plan, asked)
         if not waits:
             self._audited(session, plan, caller, "plan.start")
             return plan, None
         return plan, self._confirming.issue(session, plan, caller)
+
+    def _note_raised(self, session: Session, plan: Plan, asked: Asked) -> None:
+        """Put on record that what was asked for is riskier than its kind."""
+        actions = [self._grounds.actions[step.action] for step in plan.steps]
+        if plan.risk is wire.worst(*(action.risk for action in actions)):
+            return
+        rails.add_rails_event(
+            session,
+            asked,
+            plan.created_at,
+            action=", ".join(action.name for action in actions),
+            verdict="raised",
+            detail="; ".join(plan.reasons),
+            plan_id=plan.plan_id,
+        )
 
     def _refused(self, session: Session, intents: Sequence[Intent], asked: Asked, refusal: VX11Error) -> None:
         now = self._house.clock.now()
         intents_log.log_intents(session, intents, asked, now, outcome=refusal.code)
         if refusal.code in _RAILS_SPOKE:
             named = ", ".join(intent.action or "?" for intent in intents)
-            rails.add_rails_event(
-                session, asked, now, action=named, verdict=refusal.code, detail=refusal.detail, lane=None
-            )
+            rails.add_rails_event(session, asked, now, action=named, verdict=refusal.code, detail=refusal.detail)
 
     def _confirmed(self, session: Session, plan_id: str, token: str, caller: Caller) -> Plan:
         waiting = _seen(session, plan_id, caller)
@@ -206,15 +223,13 @@ class Plans:
         announce(self._house, session, plan, "cancel_asked" if runs else "cancelled")
         return plan
 
-    def _swept(self, session: Session) -> None:
+    def _swept(self, session: Session, before: datetime) -> None:
         now = self._house.clock.now()
-        patience = self._house.settings.madre.waiting_max_sec
-        for plan in store.plans_in(session, Status.WAITING):
-            if (now - plan.created_at).total_seconds() >= patience:
-                ended = life.cancelled(plan, "nobody confirmed it in time", now)
-                store.revoke_confirmations(session, plan.plan_id, now)
-                store.keep_plan(session, ended, now)
-                announce(self._house, session, ended, "cancelled")
+        for plan in store.waiting_since(session, before):
+            ended = life.cancelled(plan, "nobody confirmed it in time", now)
+            store.revoke_confirmations(session, plan.plan_id, now)
+            store.keep_plan(session, ended, now)
+            announce(self._house, session, ended, "cancelled")
 
     def _audited(self, session: Session, plan: Plan, caller: Caller, action: str) -> None:
         """Record the act; `override` where the plan is another user's."""

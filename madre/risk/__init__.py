@@ -50,7 +50,7 @@ def look_at_lane(deed: Deed) -> Iterable[Finding]:
 
 def look_at_reading(deed: Deed) -> Iterable[Finding]:
     """What the sentence was worth: its own words, and how surely they were read. Looking costs nothing to get wrong."""
-    if deed.said is not Risk.LOW:
+    if worst(deed.said, deed.action.risk) is not deed.action.risk:
         yield Finding(deed.said, "the words that it was asked in")
     if deed.heard < _UNSURE and deed.action.changes:
         yield Finding(Risk.MED, f"the sentence was read with a confidence of {deed.heard:.2f}")

@@ -54,11 +54,13 @@ def plans_before(
     return [_plan(row, steps.get(row.plan_id, ())) for row in found]
 
 
-def plans_in(session: Session, status: Status) -> list[Plan]:
-    """Every plan of this status, oldest first."""
-    rows = list(session.scalars(select(PlanRow).where(PlanRow.status == status.value).order_by(PlanRow.created_at)))
-    steps = _steps(session, [row.plan_id for row in rows])
-    return [_plan(row, steps.get(row.plan_id, ())) for row in rows]
+def waiting_since(session: Session, before: datetime) -> list[Plan]:
+    """The plans that were drawn up before that moment and wait still, oldest first."""
+    waiting = PlanRow.status == Status.WAITING.value
+    rows = select(PlanRow).where(waiting, PlanRow.created_at <= before).order_by(PlanRow.created_at)
+    found = list(session.scalars(rows))
+    steps = _steps(session, [row.plan_id for row in found])
+    return [_plan(row, steps.get(row.plan_id, ())) for row in found]
 
 
 def open_plans_of(session: Session, user: str) -> int:

@@ -41,11 +41,16 @@ async def test_looking_changes_nothing(tmp_path: Path) -> None:
             "events": 3,
             "fluzo_signals": 0,
             "ia_decisions": 0,
+            "intents_log": 0,
             "model_usage_stats": 0,
+            "plans": 0,
             "power_events": 1,
             "provider_stats": 0,
+            "rails_events": 0,
             "routing_events": 0,
+            "scheduler_history": 0,
             "switch_queue_v2": 0,
+            "tasks": 0,
         }
         assert (await madre.post("maintenance"))["findings"] == report["findings"]
         assert not (tmp_path / "data" / "backups").exists()
