@@ -1,12 +1,14 @@
-"""What a sentence leaves out, filled from what was spoken of just before. Pure.
+"""What a sentence leaves out or only points at, filled from what was spoken of just before. Pure.
 
 "Open a window on switch", then "extend it by ten minutes": the second sentence names no service. Only what points at a
 thing is ever filled in (a service, a model, a file, an identifier), never a duration, a text or a choice; only from the
 newest act of the same domain, only for a short while (`config/context7.py`), and it is said in the intent's warnings.
+"Close it" and "ciérrala" name nothing at all: there the pronoun is spelled out, and the sentence read once more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +27,35 @@ _POINTS_AT = frozenset(
 _ONE_OF = {Heard.SERVICES.value: Heard.SERVICE.value, Heard.FILES.value: Heard.FILE.value}
 _PLAN = "plan_id"
 _NOTHING = (None, [], ())
+
+# How a thing is called in a sentence that means it, by the kind of the argument it was.
+_CALLED = {
+    Heard.SERVICES.value: "window {}",
+    Heard.SERVICE.value: "{}",
+    Heard.NAME.value: "model {}",
+    Heard.FILE.value: "{}",
+    Heard.URL.value: "{}",
+    "task_id": "task {}",
+    "window_id": "window {}",
+}
+_PRONOUN = re.compile(r"\b(it|this|that|them|eso|esto)\b", re.IGNORECASE)
+_ENCLITIC = re.compile(r"\b(\w{3,}[aeiouáéíóú])(?:lo|la|los|las)\b", re.IGNORECASE)  # ciérra-la, extiénde-lo
+
+
+def spelled_out(text: str, conversation: Conversation | None, now: datetime) -> str | None:
+    """The sentence with its pronoun replaced by what was spoken of last; None without a pronoun or such a thing."""
+    topic = next(iter(conversation.topics), None) if conversation else None
+    if topic is None or now - topic.at > context7.INHERITED_FOR:
+        return None
+    key = next((key for key in _CALLED if key in topic.arguments), None)
+    if key is None:
+        return None
+    thing = _CALLED[key].format(_said(topic.arguments[key]))
+    for pattern, replacement in ((_PRONOUN, thing), (_ENCLITIC, rf"\1 {thing}")):
+        spelled, count = pattern.subn(replacement, text)
+        if count == 1:
+            return spelled
+    return None
 
 
 def spoken_of(intents: Sequence[Intent], now: datetime) -> list[Topic]:
@@ -60,11 +91,12 @@ def completed(intent: Intent, conversation: Conversation | None, now: datetime) 
 
 def _with(intent: Intent, taken: Mapping[str, Any]) -> Intent:
     told = (f"{name} is {_said(value)}, as spoken of before" for name, value in taken.items())
+    answered = {f"not said: {name}" for name in taken}
     return replace(
         intent,
         parameters={**intent.parameters, **taken},
         target=intent.target or _said(next(iter(taken.values()))),
-        warnings=(*intent.warnings, *told),
+        warnings=(*(one for one in intent.warnings if one not in answered), *told),
     )
 
 

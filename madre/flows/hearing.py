@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -32,7 +33,7 @@ from madre.actions import ACTIONS
 from madre.flows.answering import Answering
 from madre.flows.plans import Plans, asked_by
 from madre.flows.waking import WakeFlow
-from madre.inheritance import completed, spoken_of
+from madre.inheritance import completed, spelled_out, spoken_of
 from madre.language import Intent, Reading, read
 from madre.store import asked as store
 from madre.store.asked import Asked
@@ -101,7 +102,7 @@ class Hearing:
     async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
         await self._require(said.require)
         now = self._house.clock.now()
-        reading = Reading(said.intents) if said.intents else read(said.text, now=now, services=tuple(FLEET))
+        reading = Reading(said.intents) if said.intents else _read(said.text, conversation, now)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
         intents = [completed(intent, conversation, now) for intent in reading.intents]
@@ -202,6 +203,18 @@ class Hearing:
         if answer.response and not answer.degraded:
             turns.append(Turn(now, "assistant", answer.response, answer.intent_id, answer.plan_id))
         context7.go_on(session, caller.user, said.session_id, turns, came.about, now, self._bounds)
+
+
+def _read(text: str, conversation: Conversation | None, now: datetime) -> Reading:
+    """What the text asks for; where it orders nothing known, what it asks for with its pronoun spelled out."""
+    reading = read(text, now=now, services=tuple(FLEET))
+    if reading.acts or reading.is_question or reading.is_negated:
+        return reading
+    spelled = spelled_out(text, conversation, now)
+    again = read(spelled, now=now, services=tuple(FLEET)) if spelled else reading
+    if not again.acts or len(again.acts) < len(again.intents):
+        return reading
+    return replace(again, warnings=(*again.warnings, f"read as {spelled!r}, as spoken of before"))
 
 
 def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:

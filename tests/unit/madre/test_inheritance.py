@@ -10,7 +10,7 @@ import pytest
 from config import context7
 from config.context7 import Bounds, Conversation, Turn
 from madre.actions import ACTIONS
-from madre.inheritance import completed, spoken_of
+from madre.inheritance import completed, spelled_out, spoken_of
 from madre.language import Intent
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -89,3 +89,23 @@ def test_without_a_conversation_or_an_action_nothing_is_filled_in() -> None:
     for lone in (intent("power.close_window"), intent(None)):
         assert completed(lone, None, NOW) is lone
     assert completed(intent(None), after(OPEN_SWITCH), NOW).parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "spelled"),
+    [
+        ("please close it", OPEN_SWITCH, "please close window switch"),
+        ("ciérrala", OPEN_SWITCH, "ciérra window switch"),
+        ("extiéndela diez minutos", OPEN_SWITCH, "extiénde window switch diez minutos"),
+        ("restart it", intent("service.start", service="hermes"), "restart hermes"),
+        ("bórralo", intent("models.pull", model="gemma"), "bórra model gemma"),
+        ("kill it", intent("task.show", task_id="spawn-1234abcd"), "kill task spawn-1234abcd"),
+        ("close everything", OPEN_SWITCH, None),
+        ("put it on it", OPEN_SWITCH, None),
+        ("close it", intent("power.state"), None),
+    ],
+)
+def test_a_pronoun_is_what_was_spoken_of_last(text: str, before: Intent, spelled: str | None) -> None:
+    assert spelled_out(text, after(before), NOW) == spelled
+    assert spelled_out(text, after(before), NOW + timedelta(minutes=16)) is None
+    assert spelled_out(text, None, NOW) is None
