@@ -12,6 +12,9 @@ from typing import Protocol
 class Runner(Protocol):
     """Runs plans, each step of each one once to its end, whatever is killed meanwhile."""
 
+    def prepare(self) -> None:
+        """A plan may be started soon: whatever is needed for that gets ready meanwhile."""
+
     async def start(self, plan_id: str) -> None:
         """Have the plan run; to be said once its rows are committed. Starting it again changes nothing."""
 

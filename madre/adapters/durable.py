@@ -37,7 +37,7 @@ _LIVES_MAX = 100  # a plan that madre died of so often is not tried again
 _THREADS = 256  # plans that run at once, those that wait for their hour too; each waits in a thread of its own
 _CONNECTIONS = 4
 _LISTEN_EVERY_SEC = 0.5  # how long closing waits for DBOS's listener, which has nothing to listen to here
-_REST_AFTER_SEC = 120.0
+_REST_AFTER_SEC = 300.0
 _BUSY_TIMEOUT_MS = 30_000
 _log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Durable:
         self._turn = threading.Lock()  # launching and closing; nobody starts a plan in between
         self._engine: Engine | None = None
         self._running: set[str] = set()
+        self._getting_ready: asyncio.Future[None] | None = None
         self._quiet_rounds = 0
         self._is_closed = False
 
@@ -76,6 +77,11 @@ class Durable:
                 self._is_closed = True
                 self._work.interrupt()
                 await asyncio.to_thread(self._close)
+
+    def prepare(self) -> None:
+        """Have DBOS launched while somebody reads the plan that they are to confirm: the first time takes a second."""
+        if not self.is_launched and not self._is_closed:
+            self._getting_ready = asyncio.get_running_loop().run_in_executor(None, self._prepare)
 
     async def start(self, plan_id: str) -> None:
         """Have the plan run; once it was started, starting it again changes nothing."""
@@ -101,6 +107,11 @@ class Durable:
             status = DBOS.get_workflow_status(plan_id)
         if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
             self._work.abandon(plan_id, f"its workflow ended in {status.status}")
+
+    def _prepare(self) -> None:
+        with self._turn:
+            if not self._is_closed:
+                self._launch()
 
     def _launch(self) -> None:
         """Have DBOS up; what it finds unfinished in its own tables it takes up by itself."""

@@ -74,6 +74,8 @@ class Plans:
             raise
         if plan.status is Status.RUNNING:
             await self._runner.start(plan.plan_id)
+        else:
+            self._runner.prepare()
         return _shown(plan, token)
 
     async def planned(self, intent: Intent, text: str, source: str, caller: Caller) -> wire.Plan:

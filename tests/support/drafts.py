@@ -34,6 +34,9 @@ class ScriptedRunner:
         """Note it."""
         self.started.append(plan_id)
 
+    def prepare(self) -> None:
+        pass
+
     async def cancel(self, plan_id: str) -> None:
         """Note it."""
         self.cancelled.append(plan_id)

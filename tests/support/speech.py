@@ -76,6 +76,9 @@ class PromptRunner:
         if not self.holds:
             await self.house.db.writing(self.end, plan_id)
 
+    def prepare(self) -> None:
+        pass
+
     async def cancel(self, plan_id: str) -> None:
         """Nothing of it is under way."""
 
