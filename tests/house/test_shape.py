@@ -14,6 +14,7 @@ OWN_PROCESSES = {"switch/worker", "madre/engine_gate", "spawner/nursery"}
 # Modules named for a noun that wait for something although nouns only decide.
 WAITING_NOUNS = {
     "madre/drivers.py": "the interface of drivers: its methods are coroutines, it has no code",
+    "madre/runner.py": "the interface of whatever runs plans: its methods are coroutines, it has no code",
     "spawner/cage.py": "the interface of cages: its methods are coroutines; what has code only words and checks",
     "switch/local.py": "the shell of admission.py and turns.py: waits with each request for its turn",
     "switch/pool.py": "the actor that owns the workers; what it decides is in lifecycle.py",
