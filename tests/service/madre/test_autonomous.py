@@ -11,6 +11,7 @@ from config.contracts.autonomy import AutonomyStart
 from config.db_schema import AuditLog, EventRow, PlanRow, PowerEvent, SchedulerHistory
 from madre.flows.autonomy import Autonomy
 from tests.support.clock import ManualClock
+from tests.support.eventually import eventually
 from tests.support.speech import ADA, ANA, OLGA, SpokenTo, spoken_to
 
 DAY_SEC = 86_400
@@ -70,10 +71,11 @@ async def test_a_quiet_tick_is_a_row_of_digests(tmp_path: Path) -> None:
         assert (first.outcome, first.mode, first.started_by) == ("quiet", "shadow", "olga")
         assert set(first.inputs) == {"services", "windows", "plans", "upkeep", "free_mb", "is_blind"}
         assert all(len(digest) == 64 for digest in first.inputs.values())
-        assert first.inputs == second.inputs
+        parts = set(first.inputs) - {"free_mb"}  # others use this disk too
+        assert all(first.inputs[part] == second.inputs[part] for part in parts)
         await madre.call("POST", "power/window/open", json={"services": ["switch"], "mode": "hold"})
         third = await tick(madre)
-        changed = {part for part in first.inputs if third.inputs[part] != first.inputs[part]}
+        changed = {part for part in parts if third.inputs[part] != first.inputs[part]}
         assert {"windows", "services"} <= changed
         assert "plans" not in changed
 
@@ -183,11 +185,15 @@ async def test_how_it_was_left_survives_a_restart(tmp_path: Path) -> None:
     async with spoken_to(tmp_path, clock=clock) as madre:
         state = (await madre.call("GET", "autonomous")).json()
         assert (state["mode"], state["started_by"], state["reason"]) == ("active", "olga", "a quiet week")
+
+        async def ticks() -> int:
+            return len(rows(madre, SchedulerHistory))
+
+        await eventually(ticks, lambda count: count == 1)  # by itself
         stopped = (await madre.call("POST", "autonomous/stop", json={"reason": "enough"})).json()
         assert stopped["mode"] == "off"
-        ticks = len(rows(madre, SchedulerHistory))
         await madre.autonomy.tick()
-        assert len(rows(madre, SchedulerHistory)) == ticks
+        assert await ticks() == 1
         acts = [(row.action, row.user) for row in rows(madre, AuditLog) if row.action.startswith("autonomy.")]
         assert acts == [("autonomy.active", "olga"), ("autonomy.off", "olga")]
 
