@@ -11,7 +11,7 @@ import signal
 from typing import Any
 
 from spawner.cage import Task
-from spawner.nursery import confine, kernel, landlock
+from spawner.nursery import confine, kernel, landlock, seccomp
 
 
 def available() -> str:
@@ -53,7 +53,15 @@ def _sandbox(task: Task, hold: confine.Hold) -> Any:
         max_memory=f"{task.limits.memory_mb}M",
         max_processes=task.limits.processes,
         max_open_files=task.limits.files,
+        extra_deny_syscalls=_also_refused(task, hold),
         clean_env=True,
         env=confine.environment(task),
         cwd=str(task.folder),
     )
+
+
+def _also_refused(task: Task, hold: confine.Hold) -> list[str]:
+    """What sandlock would let pass and our own filter does not; and to listen, which needs no `bind`."""
+    shares_user = hold.user is None
+    refused = seccomp.refused_outright(seccomp.Strictness(task.network, shares_user, signals_open=False))
+    return refused if task.network else [*refused, "listen"]

@@ -66,10 +66,11 @@ _REFUSED: Final = (
     "delete_module", "reboot", "swapon", "swapoff", "acct", "syslog", "ioperm", "iopl", "modify_ldt", "vhangup",
     "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname",
 )  # fmt: skip
-_AMONG_EQUALS: Final = (  # by path, on whatever has the same owner: Landlock does not look at these
-    "chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "setxattr", "lsetxattr", "setxattrat",
-    "removexattr", "lremovexattr", "removexattrat", "utime", "utimes", "futimesat", "truncate",
+_BY_PATH: Final = (  # on whatever permissions allow: Landlock does not look at these, or not in every version
+    "setxattr", "lsetxattr", "setxattrat", "removexattr", "lremovexattr", "removexattrat",
+    "utime", "utimes", "futimesat", "truncate",
 )  # fmt: skip
+_AMONG_EQUALS: Final = ("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat")  # on whatever one owns
 _SCHEDULING: Final = ("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
 _SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 
@@ -77,7 +78,7 @@ _SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_
 def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
     """All that is refused; `pid` is that of the process which installs the filter."""
     families = (_AF_INET, _AF_INET6, _AF_NETLINK) if strictness.network else ()
-    rules = [Rule(call, errno.ENOSYS) for call in _ABSENT] + [Rule(call) for call in _REFUSED]
+    rules = [Rule(call, errno.ENOSYS) for call in _ABSENT] + [Rule(call) for call in (*_REFUSED, *_BY_PATH)]
     rules += [
         Rule("socket", errno.EACCES, 0, values=families, only=False),
         # A pair of datagram sockets could be sent to any Unix address; a connected stream cannot.
@@ -92,6 +93,11 @@ def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
         rules += [Rule(call) for call in _SIGNALS]
         rules += [Rule(call, argument=0, values=(0, pid), only=False) for call in ("kill", "tgkill")]
     return rules
+
+
+def refused_outright(strictness: Strictness) -> list[str]:
+    """The calls that are refused whatever their arguments; without those that are answered as absent."""
+    return [rule.call for rule in rules_for(strictness, 0) if rule.argument is None and rule.answer == errno.EPERM]
 
 
 def program(rules: Iterable[Rule], machine: str | None = None) -> bytes | None:
