@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,14 +60,14 @@ class Desk:
         data = {
             "job_id": row.spawn_id,
             "kind": "daughter",
-            "name": row.name,
-            "user": row.user,
+            "name": brief(row.name, 400),
+            "user": brief(row.user, 400),
             "state": row.status,
             "phase": row.phase,
             "tries": row.tries,
             "parent_task_id": row.parent_task_id,
             "isolation": row.isolation,
-            "error": row.error and row.error[:500],
+            "error": None if row.error is None else brief(row.error, 800),
             **more,
         }
         severity = _SEVERITY.get(row.status, "info")
@@ -82,3 +83,10 @@ class Desk:
 def only_of(caller: Caller) -> str | None:
     """Whose jobs a caller sees: a user their own, from the operator upwards all."""
     return None if caller.may(Scope.JOBS_ALL) else caller.user
+
+
+def brief(text: str, most: int) -> str:
+    """The beginning of `text`, as much of it as takes `most` bytes of JSON: events have an end."""
+    while len(json.dumps(text)) > most:
+        text = text[: len(text) * 3 // 4]
+    return text

@@ -28,7 +28,7 @@ from config.paging import cut, decode_cursor
 from spawner import genealogy, lives, store
 from spawner.adapters.sayings import read_tail
 from spawner.cage import Promise
-from spawner.flows.desk import Desk, only_of
+from spawner.flows.desk import Desk, brief, only_of
 from spawner.flows.running import TOOL_ISOLATION
 from spawner.flows.settling import End, Settling, born, go_on, way_of
 from spawner.flows.supervisor import Supervisor
@@ -269,7 +269,7 @@ class Jobs:
         row.progress = row.progress if sign.progress is None else sign.progress
         for attempt in store.attempts_of(session, row.spawn_id)[-1:]:
             attempt.heartbeat_at = self._desk.now
-        self._desk.tell(session, row, "job.progress", progress=row.progress, note=sign.note)
+        self._desk.tell(session, row, "job.progress", progress=row.progress, note=brief(sign.note, 600))
         return row
 
     async def complete(self, caller: Caller, spawn_id: str, completion: Completion) -> JobDetail:

@@ -61,7 +61,7 @@ class Try:
             "VX11_ATTEMPT_ID": self.attempt_id,
             "VX11_ATTEMPT": str(self.number),
             "VX11_SCALE": f"{self.scale:g}",
-            "VX11_MUTATION": "" if self.mutation is None else json.dumps(self.mutation)[:4096],
+            "VX11_MUTATION": "" if self.mutation is None else json.dumps(self.mutation),
         }
 
 

@@ -17,7 +17,7 @@ from config.contracts.spawning import JobStatus
 from config.db_schema.base import new_id
 from config.db_schema.spawner import DaughterAttempt, DaughterRow, DaughterTask
 from spawner import genealogy, lives, store
-from spawner.flows.desk import Desk
+from spawner.flows.desk import Desk, brief
 from spawner.lives import Fate, Wish
 from spawner.orders import most_of
 from spawner.retries import Mutated, Way, backoff_sec, mutated
@@ -208,4 +208,4 @@ def said_of(end: End) -> str:
 
 def _short(change: Mutated) -> dict[str, Any]:
     """A mutation as events carry it: without texts that may be long."""
-    return {"kind": change.kind, "because": change.because[:300]}
+    return {"kind": change.kind, "because": brief(change.because, 600)}

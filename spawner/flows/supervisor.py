@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from config.db_schema.spawner import DaughterTask
+from config.db_schema.spawner import DaughterAttempt, DaughterTask
 from config.errors import Unavailable, VX11Error
 from config.logs import correlation_id
 from spawner import lives, store, turns
@@ -243,18 +243,28 @@ class Supervisor:
         if now - self._beaten_at < HEARTBEAT_SEC:
             return
         self._beaten_at = now
-        for spawn_id in await self._desk.house.db.writing(self._beat, set(self._live)):
-            _log.warning("%s was found dead", spawn_id)
+        await self.doom(await self._desk.house.db.writing(self._beat, set(self._live)))
 
     def _beat(self, session: Session, alive: set[str]) -> list[str]:
-        found_dead = []
-        for attempt in store.running_attempts(session):
+        """Signs of life as rows; the running jobs that must end because another was found dead."""
+        running = store.running_attempts(session)
+        for attempt in running:
             if attempt.spawn_id in alive:
                 attempt.heartbeat_at = self._desk.now
-            elif lives.is_stale(attempt.heartbeat_at, self._desk.now, STALE_SEC):
-                found_dead.append(attempt.spawn_id)
-                self._settling.attempt_ended(session, attempt.attempt_id, _STALE, None)
-        return found_dead
+        dead = [one for one in running if lives.is_stale(one.heartbeat_at, self._desk.now, STALE_SEC)]
+        return self._write_off(session, dead, _STALE)
+
+    def _write_off(self, session: Session, dead: list[DaughterAttempt], end: End) -> list[str]:
+        """Close attempts that are nobody's; the running jobs that must end with theirs."""
+        also: list[str] = []
+        for attempt in dead:
+            _log.warning("%s of %s was found dead", attempt.attempt_id, attempt.spawn_id)
+            also += self._settling.attempt_ended(session, attempt.attempt_id, end, None)
+        for spawn_id in also:
+            job = store.job(session, spawn_id)
+            if job is not None and job.status == "PENDING":  # it was found dead too, and would be tried again
+                self._settling.idle_ended(session, job, Wish.KILL, end)
+        return also
 
     async def _find_the_dead(self) -> None:
         """What an earlier process left running: no process of it may stay, and its rows shall say that it is dead."""
@@ -263,12 +273,11 @@ class Supervisor:
             return
         folders = [self._desk.folders.of_attempt(attempt.spawn_id, attempt.number) for attempt in left]
         ended = await asyncio.to_thread(self._leftovers.end, [attempt.attempt_id for attempt in left], folders)
-        _log.warning("%d attempts were found dead, and %d processes of theirs ended", len(left), ended)
+        _log.warning("%d attempts were left running; %d processes of theirs had to be ended", len(left), ended)
         await self._desk.house.db.writing(self._bury)
 
     def _bury(self, session: Session) -> None:
-        for attempt in store.running_attempts(session):
-            self._settling.attempt_ended(session, attempt.attempt_id, _INTERRUPTED, None)
+        self._write_off(session, store.running_attempts(session), _INTERRUPTED)
 
 
 def _begun(live: _Live, pid: int) -> None:

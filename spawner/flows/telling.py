@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from spawner.adapters.sayings import read_output, total_of
-from spawner.flows.desk import Desk
+from spawner.flows.desk import Desk, brief
 from spawner.flows.running import Try
 
 _EVERY_SEC: Final = 2.0
@@ -51,7 +51,7 @@ class Telling:
         return {
             "job_id": run.spawn_id,
             "kind": "daughter",
-            "user": run.user,
+            "user": brief(run.user, 400),
             "attempt": run.number,
             "text": _short(piece.text),
             "total_bytes": total,

@@ -30,6 +30,8 @@ TOOLS: Final[Mapping[str, tuple[str, type[BaseModel]]]] = {
     "hermes.execute": ("hermes", Execution),
 }
 
+_BECAUSE: Final = 500  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class _Said:
@@ -92,7 +94,7 @@ class Toolbox:
         size = await asyncio.to_thread(write_output, output, said.text)
         return End(
             kind="exited",
-            because="" if said.exit_code == 0 else said.text[:1000],
+            because="" if said.exit_code == 0 else said.text[:_BECAUSE],
             exit_code=said.exit_code,
             wall_sec=round(time.monotonic() - began, 3),
             output_bytes=size,
