@@ -27,7 +27,7 @@ from madre.actions import action_named
 from madre.plan import Asked, Plan, Step
 from madre.store import plans
 
-_THEN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 Told = tuple[str, Mapping[str, Any]]
 
 
@@ -42,9 +42,9 @@ def running_plan(*told: Told, user: str = "ana", role: Role = Role.OPERATOR, ses
         reasons=(),
         status=Status.WAITING,
         observed={},
-        created_at=_THEN,
+        created_at=NOW,
     )
-    return life.started(plan, _THEN, user)
+    return life.started(plan, NOW, user)
 
 
 def with_step(plan: Plan, number: int, **changes: Any) -> Plan:
@@ -57,7 +57,7 @@ def keep(db: Database, *kept: Plan) -> None:
     """Have these plans be rows."""
     with db.write() as session:
         for plan in kept:
-            plans.keep_plan(session, plan, _THEN)
+            plans.keep_plan(session, plan, NOW)
 
 
 def kept(db: Database, plan_id: str) -> Plan:
@@ -202,7 +202,7 @@ class Peers(httpx.AsyncBaseTransport):
 
 def after(seconds: float) -> datetime:
     """So long after the moment at which plans of tests are made."""
-    return _THEN + timedelta(seconds=seconds)
+    return NOW + timedelta(seconds=seconds)
 
 
 def events_of(db: Database, plan_id: str) -> list[str]:
@@ -217,7 +217,7 @@ def _job(spawn_id: str, status: str) -> dict[str, Any]:
         "spawn_id": spawn_id, "spawn_uuid": spawn_id, "name": "", "user": "ana", "task_type": "python", "intent": "",
         "status": status, "phase": "ended", "parent_task_id": None, "root_task_id": spawn_id, "depth": 0, "tries": 1,
         "max_retries": 0, "auto_retry": True, "ttl_seconds": 60, "dry_run": False, "network": False, "workspace": None,
-        "isolation": "none", "progress": None, "correlation_id": "c", "created_at": _THEN, "expires_at": _THEN,
+        "isolation": "none", "progress": None, "correlation_id": "c", "created_at": NOW, "expires_at": NOW,
         "not_before": None, "started_at": None, "finished_at": None, "exit_code": 0, "error": None,
     }  # fmt: skip
 
@@ -233,7 +233,7 @@ def _model(name: str, enabled: bool) -> dict[str, Any]:
     return {
         "name": name, "engine": "llama.cpp", "path": f"{name}.gguf", "size_bytes": 1, "sha256": "0" * 64,
         "task_type": "chat", "max_context": 1, "enabled": enabled, "last_used_at": None, "usage_count": 0,
-        "compatibility": "ok", "tags": [], "meta_info": {}, "created_at": _THEN, "updated_at": _THEN,
+        "compatibility": "ok", "tags": [], "meta_info": {}, "created_at": NOW, "updated_at": NOW,
     }  # fmt: skip
 
 
@@ -241,5 +241,5 @@ def _download(job_id: str, state: str) -> dict[str, Any]:
     return {
         "job_id": job_id, "name": "smollm2", "source": "pypi:x", "revision": None, "state": state, "phase": "finished",
         "bytes_done": 1, "bytes_total": 1, "rate_bytes_sec": None, "eta_sec": None, "requested_by": "ana",
-        "correlation_id": "c", "created_at": _THEN, "started_at": None, "finished_at": None, "error": None,
+        "correlation_id": "c", "created_at": NOW, "started_at": None, "finished_at": None, "error": None,
     }  # fmt: skip
