@@ -44,10 +44,11 @@ _TABLE = (
     Command("e2e", "play five phases through the running fleet, and leave evidence"),
     Command("ready", "say whether this fleet is fit for production; the exit code and a report"),
     Command("power", "open, close, hold and extend windows; read and apply policies"),
+    Command("jobs", "run a task in isolation, list, show, follow and kill such tasks"),
     Command("token", "print the admin token"),
     Command("doctor", "explain what is wrong with this machine, in words to act on", before_setup=True),
     Command("test", "run the tests: all rings, or those named"),
     Command("bench", "measure beside a peer, ratios as JSON"),
 )
 COMMANDS = MappingProxyType({command.name: command for command in _TABLE})
-LATER = ("intent", "plans", "jobs")
+LATER = ("intent", "plans")

@@ -33,6 +33,7 @@ from config.contracts.power import (
 )
 from config.contracts.prompts import SwitchChat, SwitchChatAnswer
 from config.contracts.serving import ServedModel, ServedModels, WarmupStatus
+from config.contracts.spawning import Job, JobDetail, Output, Spawned, SpawnOrder
 from config.contracts.status import FleetStatus
 from config.errors import VX11Error
 from config.settings import Settings
@@ -146,6 +147,36 @@ class Door:
     def ask_switch(self, order: SwitchChat) -> SwitchChatAnswer:
         """A chat whose model Switch chooses."""
         return self._post("/switch/chat", order, SwitchChatAnswer)
+
+    def spawn(self, order: SpawnOrder) -> Spawned:
+        """Have a daughter task run."""
+        return self._post("/spawner/spawn", order, Spawned)
+
+    def daughters(self) -> list[Job]:
+        """The latest daughter tasks."""
+        return self._get("/spawner/jobs?limit=50", Page[Job]).items
+
+    def daughter(self, spawn_id: str) -> JobDetail:
+        """One daughter task, with all its tries."""
+        return self._get(f"/spawner/jobs/{spawn_id}", JobDetail)
+
+    def kill_daughter(self, spawn_id: str) -> JobDetail:
+        """End a daughter task and all that descends from it."""
+        return self._post(f"/spawner/jobs/{spawn_id}/kill", None, JobDetail)
+
+    def said_by(self, spawn_id: str) -> Iterator[Output]:
+        """What a daughter task says, as it says it, until it has ended."""
+        path, headers = f"/spawner/jobs/{spawn_id}/output", {"accept": "text/event-stream"}
+        with _in_words(), self._client.stream("GET", path, headers=headers, timeout=None) as answer:
+            if answer.is_error:
+                answer.read()
+                clients.raise_for_problem(answer)
+            event = ""
+            for line in answer.iter_lines():
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                elif line.startswith("data: ") and event == "output":
+                    yield Output.model_validate_json(line.removeprefix("data: "))
 
     def first_event(self, prefix: str, is_meant: Callable[[Event], bool]) -> Event:
         """The first stored event of a type that starts with `prefix` for which `is_meant` is true; waits for it."""
