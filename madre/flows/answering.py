@@ -17,14 +17,18 @@ from config.contracts.plans import Status
 from config.contracts.power import Wake
 from config.contracts.prompts import SwitchChat, SwitchChatAnswer
 from config.errors import BadPeer
+from config.services import FLEET, is_present
+from madre.actions import ACTIONS
 from madre.clients import Switch
 from madre.flows.reconciler import Reconciler
 from madre.flows.waking import WakeFlow
+from madre.language.guess import instructions, schema
 from madre.replies import Known, briefing
 from madre.store import plans as plan_store
 from madre.store import power as power_store
 
 _ANSWER_TOKENS = 512
+_GUESS_TOKENS = 400
 _MOST_PLANS = 5
 
 
@@ -49,10 +53,26 @@ class Answering:
         known = await self._house.db.reading(self._known, caller)
         said = context7.for_model(conversation, asked, self._house.settings.madre.context_chars)
         messages: list[dict[str, Any]] = [{"role": "system", "content": briefing(known, context)}, *said]
-        await self._waking.wake(
-            Wake(service="switch", wait_sec=self._house.settings.power.windows_timeout_sec), self._house.caller
-        )
-        metadata = {"max_tokens": _ANSWER_TOKENS}
+        return await self._heard(messages, {"max_tokens": _ANSWER_TOKENS}, caller, session_id)
+
+    async def guess(self, order: str, caller: Caller, session_id: str) -> str:
+        """What a model makes of an order that the grammar does not know, in the agreed form; raises why none could."""
+        actions = [row for row in ACTIONS.values() if caller.may(row.scope) and is_present(FLEET[row.owner])]
+        form = {"name": "order", "strict": True, "schema": schema(actions)}
+        metadata = {
+            "max_tokens": _GUESS_TOKENS,
+            "temperature": 0,
+            "response_format": {"type": "json_schema", "json_schema": form},
+        }
+        messages = [{"role": "system", "content": instructions(actions)}, {"role": "user", "content": order}]
+        return (await self._heard(messages, metadata, caller, session_id)).reply
+
+    async def _heard(
+        self, messages: list[dict[str, Any]], metadata: dict[str, Any], caller: Caller, session_id: str
+    ) -> SwitchChatAnswer:
+        """What Switch says, once it is awake."""
+        wake = Wake(service="switch", wait_sec=self._house.settings.power.windows_timeout_sec)
+        await self._waking.wake(wake, self._house.caller)
         heard = await self._switch.chat(SwitchChat(messages=messages, session_id=session_id, metadata=metadata), caller)
         if not heard.reply.strip():
             raise BadPeer(f"{heard.model} answered with nothing.", retry_after_sec=1)

@@ -35,6 +35,7 @@ from madre.flows.plans import Plans, asked_by
 from madre.flows.waking import WakeFlow
 from madre.inheritance import completed, spelled_out, spoken_of
 from madre.language import Intent, Reading, read
+from madre.language.guess import may_be_guessed, read_guess
 from madre.store import asked as store
 from madre.store.asked import Asked
 from madre.store.intents import log_intents
@@ -105,19 +106,32 @@ class Hearing:
         reading = Reading(said.intents) if said.intents else _read(said.text, conversation, now)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
+        if may_be_guessed(reading):
+            reading = await self._guessed(said, reading, caller)
         intents = [completed(intent, conversation, now) for intent in reading.intents]
         if not intents:
             raise _no_order(reading)
         _must_do_without([name for name, must in said.require.items() if not must], intents)
-        plan = await self._plans.draw_up(
-            [_wire(intent) for intent in intents],
-            asked_by(caller, said.text, said.source, said.session_id),
-            caller,
-            hold=said.kind == "plan",
-        )
-        settled = await self._settled(plan, caller)
+        plan = await self._settled(await self._drawn_up(said, intents, reading.warnings, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
-        return _Came(planned(said, settled, warnings), spoken_of(intents, now))
+        return _Came(planned(said, plan, warnings), spoken_of(intents, now))
+
+    async def _drawn_up(self, said: Said, intents: Sequence[Intent], warnings: Sequence[str], caller: Caller) -> Plan:
+        """The plan of these intents; where there is none, the warnings of the reading say more."""
+        asked = asked_by(caller, said.text, said.source, said.session_id)
+        try:
+            return await self._plans.draw_up(list(map(_wire, intents)), asked, caller, hold=said.kind == "plan")
+        except LaneMissing as error:
+            raise LaneMissing(" ".join([error.detail, *warnings]), hint=error.hint) from error
+
+    async def _guessed(self, said: Said, reading: Reading, caller: Caller) -> Reading:
+        """The reading with what a model makes of an order that nobody knows; the same, and why, where none can."""
+        try:
+            _must_do_without_models(said)
+            answer = await self._answering.guess(said.text, caller, said.session_id)
+        except VX11Error as error:
+            return replace(reading, warnings=(*reading.warnings, f"No model was asked either: {error.detail}"))
+        return read_guess(answer, said.text, reading)
 
     async def _talk(self, said: Said, reading: Reading, conversation: Conversation | None, caller: Caller) -> _Came:
         """A model's answer, or honestly none: whatever kept it away, nothing else is said in its place."""
@@ -128,8 +142,7 @@ class Hearing:
         }
         outcome = "question" if reading.is_question else "negated" if reading.is_negated else "chat"
         try:
-            if said.require.get("switch") is False:
-                raise Conflict("Talk is answered by switch, which this intent must not use.")
+            _must_do_without_models(said)
             heard = await self._answering.answer(said.text, conversation, said.context, caller, said.session_id)
         except VX11Error as error:
             degraded = said.answer(
@@ -261,6 +274,12 @@ def _must_do_without(services: Sequence[str], intents: Iterable[Intent]) -> None
         action = ACTIONS.get(intent.action or "")
         if action is not None and action.owner in services:
             raise Conflict(f"{action.title} is {action.owner}'s to do, which this intent must not use.")
+
+
+def _must_do_without_models(said: Said) -> None:
+    """Conflict where whoever asks does not want switch to be used."""
+    if said.require.get("switch") is False:
+        raise Conflict("A model would be switch's to ask, which this intent must not use.")
 
 
 def _wire(intent: Intent) -> wire.Intent:

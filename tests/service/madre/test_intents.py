@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,32 @@ async def test_what_orders_nothing_has_no_lane(tmp_path: Path) -> None:
             lost = await madre.ask(kind, text="hello, how are you?")
             assert (lost["status"], lost["error"]["code"], lost["plan_id"]) == ("ERROR", "lane_missing", None)
         assert (madre.driver.heard, rows(madre, PlanRow)) == ([], [])
+
+
+async def test_an_order_in_unknown_words_is_a_models_guess_and_waits(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path) as madre:
+        said = "VX11, sleepy time for the prompts thing: switch"
+        guess = {"action": "power.close_window", "arguments": {"services": ["switch"]}, "risk": "LOW"}
+        madre.driver.reply = json.dumps({"intents": [guess]})
+        guessed = await madre.ask("exec", text=said)
+        assert (guessed["status"], guessed["actions"][0]["action"]) == ("WAITING", "power.close_window")
+        assert "guessed by a model" in guessed["warnings"]
+        form = madre.driver.heard[-1]["metadata"]["response_format"]["json_schema"]["schema"]
+        assert form["required"] == ["intents"]
+        madre.driver.reply = "I would love to."
+        lost = await madre.ask("exec", text=said)
+        assert (lost["error"]["code"], "not in the agreed form" in lost["error"]["detail"]) == ("lane_missing", True)
+        assert madre.runner.started == []
+
+
+async def test_a_guess_names_only_what_its_caller_may_do(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path) as madre:
+        await madre.ask("exec", ANA, text="sleepy time for the prompts thing")
+        items = madre.driver.heard[-1]["metadata"]["response_format"]["json_schema"]["schema"]
+        listed = json.dumps(items)
+        assert "power.state" in listed
+        assert "power.open_window" not in listed
+        assert "scan.run" not in listed
 
 
 async def test_what_must_be_had_is_woken_first(tmp_path: Path) -> None:
