@@ -24,7 +24,7 @@ def statuses_of_plans(session: Session, plan_ids: Collection[str], user: str | N
     rows = select(PlanRow.plan_id, PlanRow.status).where(PlanRow.plan_id.in_(plan_ids))
     if user is not None:
         rows = rows.where(PlanRow.user == user)
-    return dict(session.execute(rows).tuples().all()) if plan_ids else {}
+    return {row.plan_id: row.status for row in session.execute(rows)} if plan_ids else {}
 
 
 def statuses_of_tasks(session: Session, spawn_ids: Collection[str], user: str | None) -> dict[str, str]:
@@ -32,4 +32,4 @@ def statuses_of_tasks(session: Session, spawn_ids: Collection[str], user: str | 
     rows = select(DaughterTask.spawn_id, DaughterTask.status).where(DaughterTask.spawn_id.in_(spawn_ids))
     if user is not None:
         rows = rows.where(DaughterTask.user == user)
-    return dict(session.execute(rows).tuples().all()) if spawn_ids else {}
+    return {row.spawn_id: row.status for row in session.execute(rows)} if spawn_ids else {}
