@@ -86,7 +86,7 @@ ROWS = (
         reads=("database",),
         writes=("database",),
         reversible=False,
-        says=("run maintenance", "maintenance", "backup", "backup database", "clean database", "check maintenance"),
+        says=("run maintenance", "maintenance", "backup", "backup database", "clean database", "apply maintenance"),
     ),
     Action(
         "db.sanity",

@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from madre.language import marks
+from madre.language.numerals import words
 from madre.language.words import Kind, Token
 
 CHECKABLE = ("drift", "incidents", "problems")  # what an act may hang on: a step before has found it
 _ENDS = frozenset(".!?;\n¿¡")
-_GREETINGS = marks.words(
-    "hola hey hi hello oye oiga ok okay vale bueno bien please por_favor pls porfa y and pero but so"
-)
+_GREETINGS = words("hola hey hi hello oye oiga ok okay vale bueno bien please por_favor pls porfa y and pero but so")
 _SKIPPED = marks.FILLERS | marks.WISHES | marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.PRONOUNS
-_INSTEAD = marks.words("en_vez_de en_lugar_de instead_of rather_than sin without")
-_HOW_ARE_YOU = marks.words("esta estan va van anda andan sigue is are")
+_INSTEAD = words("en_vez_de en_lugar_de instead_of rather_than sin without")
+_HOW_ARE_YOU = words("esta estan va van anda andan sigue is are")
 _WHOLE = frozenset(["summarise", "translate", "write"])  # the prompt is the order itself
 _REST = frozenset(["ask", "notify"])  # the prompt is what follows
 
@@ -123,7 +122,7 @@ def _begins(sentence: Sequence[Token], i: int) -> bool:
     if following is None:
         return False
     if token.word in _INSTEAD and not token.concepts:
-        return sentence[following].is_verb
+        return _is_doing(sentence[following])
     if token.word != "," and token.word not in marks.JOINERS | marks.CONTRASTS | marks.CHOICES:
         return False
     denied = any(said.word in marks.NEGATORS for said in sentence[i:following])
@@ -132,6 +131,11 @@ def _begins(sentence: Sequence[Token], i: int) -> bool:
 
 def _is_condition(token: Token) -> bool:
     return token.word in marks.CONDITIONS and "í" not in token.text.casefold()
+
+
+def _is_doing(token: Token) -> bool:
+    """Whether a token names an act: a verb, or an English gerund (`without restarting`)."""
+    return token.is_verb or (token.kind is Kind.WORD and token.word.endswith("ing") and len(token.word) > len("string"))
 
 
 def _is_skipped(token: Token) -> bool:
@@ -164,7 +168,7 @@ def _handing_on(tokens: Sequence[Token], text: str) -> list[Token]:
     if verb.concepts & _WHOLE and not whole:
         return list(tokens)
     quoted = [token for token in tokens if token.kind in (Kind.QUOTE, Kind.CODE)]
-    if quoted and not whole:
+    if quoted and not whole and ("notify" in verb.concepts or all(map(_is_address, tokens[1:]))):
         return [token for token in tokens if token.kind is not Kind.SERVICE]
     i = 1
     while not whole and i < len(tokens) and (tokens[i].kind is Kind.SERVICE or tokens[i].word in marks.FILLERS):
@@ -174,6 +178,11 @@ def _handing_on(tokens: Sequence[Token], text: str) -> list[Token]:
         return list(tokens)
     start, end = tokens[first].start, tokens[-1].end
     return [verb, Token(Kind.QUOTE, text[start:end], "", start, end)]
+
+
+def _is_address(token: Token) -> bool:
+    """Whether a token only says to whom something is handed on, or is what is."""
+    return token.kind in (Kind.SERVICE, Kind.QUOTE, Kind.CODE, Kind.MARK) or token.word in marks.FILLERS
 
 
 def _meant(parts: Sequence[list[Token]]) -> list[Clause]:
@@ -204,7 +213,7 @@ def _lead(part: Sequence[Token]) -> int:
 def _is_denied(part: Sequence[Token]) -> bool:
     if any(token.word in marks.NEGATORS for token in part):
         return True
-    return any(one.word in marks.WITHOUT and not one.concepts and other.is_verb for one, other in pairwise(part))
+    return any(one.word in marks.WITHOUT and not one.concepts and _is_doing(other) for one, other in pairwise(part))
 
 
 def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, list[Token]]:

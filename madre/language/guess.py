@@ -46,12 +46,11 @@ def schema(actions: Iterable[Action] = tuple(ACTIONS.values())) -> dict[str, Any
 
 def instructions(actions: Iterable[Action] = tuple(ACTIONS.values())) -> str:
     """What a model is told before the sentence."""
-    table = "\n".join(f"- {row.name}: {row.title}" for row in actions)
     return (
-        "You turn an order, in Spanish or English, into actions of this list. Answer with JSON only. Use only names and "
-        "numbers that the order says. `risk` is how much harm it could do: LOW, MED or HIGH. `condition` is what must "
-        f"have been found first: {', '.join(CHECKABLE)}, else null. Answer with no intents if none of the actions is "
-        f"asked for.\n{table}"
+        "You turn an order, in Spanish or English, into actions of this list. Answer with JSON only. Use only names "
+        "and numbers that the order says. `risk` is how much harm it could do: LOW, MED or HIGH. `condition` is what "
+        f"must have been found first: {', '.join(CHECKABLE)}, else null. Answer with no intents if none is asked for.\n"
+        + "\n".join(f"- {row.name}: {row.title}" for row in actions)
     )
 
 

@@ -196,14 +196,19 @@ def _file(argument: Listened, around: Hearable) -> Heard_:
 def _choice(argument: Listened, around: Hearable) -> Heard_:
     for i, token in around.of(Kind.WORD, Kind.NAME, Kind.SERVICE):
         for value in argument.values:
-            if value.casefold() in token.concepts or value.casefold() == token.word:
+            if _means(token, value.casefold()) or value.casefold() == token.word:
                 return value, frozenset([i])
     return None
 
 
+def _means(token: Token, value: str) -> bool:
+    return value in token.concepts or f"={value}" in token.concepts
+
+
 def _flag(argument: Listened, around: Hearable) -> Heard_:
-    for i, token in around.of(Kind.WORD, Kind.NAME):
-        if argument.name in token.concepts:
+    """A flag may be what is asked for (`verify the models`), so every word is heard, free or not."""
+    for i, token in enumerate(around.tokens):
+        if _means(token, argument.name):
             denied = i > 0 and around.tokens[i - 1].word in marks.WITHOUT
             return not denied, frozenset([i - 1, i] if denied else [i])
     return None

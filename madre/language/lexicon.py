@@ -92,6 +92,7 @@ NOUNS: dict[str, str] = {
     "health": "salud health healthy",
     "system": "sistema flota maquina system fleet machine everything",
     "database": "base_de_datos bd bbdd db database",
+    "maintenance": "mantenimiento maintenance upkeep",
     "audit": "auditoria audit cadena_de_auditoria audit_chain audit_trail",
     "security": "seguridad security",
     "drift": "drift deriva derivas desviacion desviaciones drifts",
@@ -119,8 +120,8 @@ NOUNS: dict[str, str] = {
         "archivos ficheros files disco discos disk disks datos data tabla tablas table tables logs registros usuario "
         "usuarios user users token tokens contenedor contenedores container containers cosas things servidor server"
     ),
-    # values of choices and flags
-    "hold": "sin_limite sin_fin indefinidamente indefinitely forever sin_caducidad without_limit without_end abierta",
+    # values of choices and flags; those that are called like a verb have a `=` before them
+    "=hold": "sin_limite sin_fin indefinidamente indefinitely forever sin_caducidad without_limit without_end",
     "eco": "eco ahorro economy economico",
     "balanced": "balanced equilibrado equilibrada normal",
     "high_perf": "high_perf high_performance alto_rendimiento maximo_rendimiento performance rendimiento",
@@ -132,8 +133,8 @@ NOUNS: dict[str, str] = {
     "active": "activo activa active real",
     "network": "red internet network con_red",
     "dry_run": "dry_run en_seco simulacro simulacion simulated",
-    "apply": "aplicando applying aplicalo",
-    "verify": "verificando verifying hashes hash",
+    "=apply": "aplicando applying aplicalo",
+    "=verify": "verificando verifying hashes hash",
 }
 
 

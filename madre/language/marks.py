@@ -9,34 +9,34 @@ from madre.language.numerals import words
 
 FILLERS = words(
     """
-    el la los las lo un una unos unas de del al a en con para por que se mi mis tu tus su sus me nos te le les este esta
-    estos estas ese esa eso esto aquel favor ya ahora mismo ahorita aqui hay porfa porfavor gracias hola oye oiga vale
-    ok okay bien bueno venga anda si vx11 rapido rapidamente inmediatamente urgente urgentemente solo solamente llamado
-    llamada nombre nuevo nueva actual actuales archivo fichero haz haga hagas hacer realiza realizar codigo durante
-    tipo disponible disponibles instalado instalados
-    the an of to in on at with for my your our their its it this that these those please pls now just right away hey hi
-    hello ok thanks thank you kindly here there is are quickly immediately only named called new current from into as
-    them him her me us do perform some any which who file code there's i'd then also tambien besides ademas
-    available installed over through via about down by more longer mas modo mode running corriendo loaded cargados
-    registered registrados existing together juntos
+    el la los las lo un una unos unas de del al a en con para por que se mi mis tu tus su sus me nos te le les este
+    esta estos estas ese esa eso esto aquel favor ya ahora mismo ahorita aqui hay porfa porfavor gracias hola oye
+    oiga vale ok okay bien bueno venga anda si vx11 rapido rapidamente inmediatamente urgente urgentemente solo
+    solamente llamado llamada nombre nuevo nueva actual actuales archivo fichero haz haga hagas hacer realiza
+    realizar codigo durante tipo disponible disponibles instalado instalados the an of to in on at with for my your
+    our their its it this that these those please pls now just right away hey hi hello thanks thank you kindly here
+    there is are quickly immediately only named called new current from into as them him her us do perform some any
+    which who file code there's i'd then also tambien besides ademas available installed over through via about down
+    by more longer mas modo mode running corriendo loaded cargados registered registrados existing together juntos
+    abierto abierta abiertos abiertas despierto despierta encendido encendida awake
     """
 )
 WISHES = words(  # what may stand before the verb of an order
     """
-    quiero_que quiero necesito_que necesito me_gustaria_que me_gustaria quisiera_que quisiera tienes_que hay_que debes
-    vamos_a haz_el_favor_de procede_a asegurate_de intenta trata_de i_want_you_to i_want_to i_need_you_to i_need_to
-    i_would_like_you_to i_would_like_to i'd_like_you_to i'd_like_to you_must you_have_to lets let's go_ahead_and
-    make_sure_to be_sure_to try_to por_favor right_now ahora_mismo en_seguida cuanto_antes as_soon_as_possible asap
-    como_maximo como_mucho at_most no_more_than no_mas_de up_to maximo max un_maximo_de a_maximum_of a_lo_sumo menos_de
-    less_than
+    quiero_que quiero necesito_que necesito me_gustaria_que me_gustaria quisiera_que quisiera tienes_que hay_que
+    debes vamos_a haz_el_favor_de procede_a asegurate_de intenta trata_de i_want_you_to i_want_to i_need_you_to
+    i_need_to i_would_like_you_to i_would_like_to i'd_like_you_to i'd_like_to you_must you_have_to lets let's
+    go_ahead_and make_sure_to be_sure_to try_to por_favor right_now ahora_mismo en_seguida cuanto_antes
+    as_soon_as_possible asap como_maximo como_mucho at_most no_more_than no_mas_de up_to maximo max un_maximo_de
+    a_maximum_of a_lo_sumo menos_de less_than
     """
 )
 NEGATORS = words(
     """
-    no not nunca jamas never dont don't don_t doesnt doesn't cannot cant can't wont won't shouldnt shouldn't mustnt
-    mustn't ni nor neither tampoco nop nope noo nah evita evitar evite avoid olvida olvides olvidate olvidar forget
-    deja_de dejar_de dejes_de en_vez_de en_lugar_de instead_of rather_than prohibido forbidden refrain ninguno ninguna
-    none nobody nadie
+    no not nunca jamas never dont don't don_t doesnt doesn't didnt didn't wouldnt wouldn't couldnt couldn't cannot
+    cant can't wont won't shouldnt shouldn't mustnt mustn't ni nor neither tampoco nop nope noo nah evita evitar
+    evite avoid olvida olvides olvidate olvidar forget deja_de dejar_de dejes_de en_vez_de en_lugar_de instead_of
+    rather_than prohibido forbidden refrain ninguno ninguna none nobody nadie
     """
 )
 WITHOUT = frozenset(["sin", "without"])  # negates a verb that follows; before a noun it is a wish like any other
@@ -46,8 +46,8 @@ CHOICES = words("o u or either bien_o")
 CONDITIONS = words("si if en_caso_de in_case_of in_case en_caso_de_que siempre_que provided_that")
 UNKNOWABLE = words(  # what an act may hang on and nobody here can tell
     """
-    cuando when whenever unless salvo_que a_menos_que hasta_que until_after mientras while en_cuanto as_soon_as
-    tras despues_de_que after before antes_de_que antes_de despues_de cada every daily diariamente semanalmente weekly
+    cuando when whenever unless salvo_que a_menos_que hasta_que until_after mientras while en_cuanto as_soon_as tras
+    despues_de_que after before antes_de_que antes_de despues_de cada every daily diariamente semanalmente weekly
     hourly todos_los_dias todas_las_noches todas_las_horas
     """
 )
@@ -57,24 +57,24 @@ ASKING = words(  # at the head of a sentence
     """
     que quien quienes como cual cuales cuanto cuanta cuantos cuantas donde cuando por_que acaso what which who whose
     whom how why where when is are was were does did can could would should will may might shall am has puedes
-    podrias puede podria podeis podemos pueden podrian sabes sabrias quieres querrias debo deberia deberiamos debemos tienes tiene
-    existe existen es son esta estan estas conviene hay hubo funciona se_puede es_posible te_importa serias do_you do_i
-    do_we do_they have_you have_we whats what's hows how's isnt isn't arent aren't
+    podrias puede podria podeis podemos pueden podrian sabes sabrias quieres querrias debo deberia deberiamos
+    debemos tienes tiene existe existen es son esta estan estas conviene hay hubo funciona se_puede es_posible
+    te_importa serias do_you do_i do_we do_they have_you have_we whats what's hows how's isnt isn't arent aren't
     """
 )
 EMBEDDED = words(  # anywhere before what they ask about
     """
-    how_to how_do how_can how_would why whether wonder what_happens what_if que_pasa que_pasaria que_ocurre por_que_no
-    como_se como_puedo como_podria como_hago pregunto
+    how_to how_do how_can how_would why whether wonder what_happens what_if que_pasa que_pasaria que_ocurre
+    por_que_no como_se como_puedo como_podria como_hago pregunto
     """
 )
 WONDERING = words("como how")  # the same after a verb of telling
 DESTRUCTIVE = tuple(  # beginnings of words: whatever the ending, somebody speaks of losing something
     words(
         """
-        borra borre borro elimin destru formate purg delet remov eras wip destroy uninstall desinstal vaci trunc drop
-        sobrescrib sobreescrib overwrit suprim nuke shred mata mate kill terminat aniquil arras discard descart format
-        reset resete quita quite rm mkfs trash
+        borra borre borro elimin destru formate purg delet remov eras wip destroy uninstall desinstal vaci trunc
+        drop sobrescrib sobreescrib overwrit suprim nuke shred mata mate kill terminat aniquil arras discard descart
+        format reset resete quita quite rm mkfs trash
         """
     )
 )

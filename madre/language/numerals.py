@@ -43,10 +43,13 @@ WEEKDAYS = _table(
     "lunes monday|martes tuesday|miercoles wednesday|jueves thursday|viernes friday|sabado saturday|domingo sunday"
 )
 NAMED_TIMES = {"mediodia": time(12), "noon": time(12), "midday": time(12), "medianoche": time(0), "midnight": time(0)}
+PARTS_OF_DAY = {"manana": time(9), "morning": time(9), "tarde": time(16), "afternoon": time(16)}
+PARTS_OF_DAY |= {"noche": time(21), "evening": time(20), "tonight": time(21)}
 HALF_DAYS = {"am": 0, "manana": 0, "madrugada": 0, "morning": 0}
 HALF_DAYS |= {"pm": 12, "tarde": 12, "noche": 12, "afternoon": 12, "evening": 12}
 
+_TABLES = (SMALL, FRACTIONS, UNITS, MEBIBYTES, DAYS, WEEKDAYS, NAMED_TIMES, PARTS_OF_DAY, HALF_DAYS)
 KNOWN: frozenset[str] = frozenset().union(
-    *(SMALL, HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, FRACTIONS, UNITS, MEBIBYTES, AFTER, LASTING, UNTIL),
-    *(DAYS, WEEKDAYS, NAMED_TIMES, HALF_DAYS, *LATER, words("pasado proximo next punto tonight")),
+    *(table.keys() for table in _TABLES),
+    *(HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, AFTER, LASTING, UNTIL, words("pasado proximo next punto"), *LATER),
 )

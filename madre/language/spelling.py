@@ -65,6 +65,8 @@ def _without_a_letter(word: str) -> set[str]:
 def _inflects(word: str, known: str) -> bool:
     """Whether the words may differ by their grammar: they begin alike, and the one that was said ends as forms do."""
     alike = min(len(word), len(known)) - 2
+    if known.startswith(word):  # the end is missing: nobody speaks like that
+        return False
     return word[:alike] == known[:alike] and any(
         word.endswith(ending) and not known.endswith(ending) for ending in _INFLECTED
     )

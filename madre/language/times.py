@@ -18,6 +18,7 @@ from madre.language.numerals import (
     LASTING,
     LATER,
     NAMED_TIMES,
+    PARTS_OF_DAY,
     UNTIL,
     WEEKDAYS,
 )
@@ -111,6 +112,8 @@ def _day_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int, b
 
 def _clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False) -> tuple[time, int] | None:
     """`a las 8 y media de la tarde`, `at 3pm`, `15:30`, `at noon`. A bare number is a time after a preposition only."""
+    if part := _part_of_day_at(tokens, i):
+        return part
     if _word(tokens, i) in ("at", "a", "para", "by"):
         i, prefixed = _past_articles(tokens, i + 1), True
     if i >= len(tokens):
@@ -126,6 +129,18 @@ def _clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False) -> tup
     if spelled is None or not 0 <= spelled[0] <= 24:
         return None
     return _adjusted(tokens, spelled[1], int(spelled[0]) % 24, 0, "")
+
+
+def _part_of_day_at(tokens: Sequence[Token], i: int) -> tuple[time, int] | None:
+    """`por la mañana`, `esta noche`, `in the evening`, `tonight`: an hour in the middle of it."""
+    if _word(tokens, i) == "tonight":
+        return PARTS_OF_DAY["tonight"], i + 1
+    if _word(tokens, i) in ("por", "in") and _word(tokens, i + 1) in ("la", "the"):
+        i += 1
+    elif _word(tokens, i) not in ("esta", "this"):
+        return None
+    part = PARTS_OF_DAY.get(_word(tokens, i + 1))
+    return (part, i + 2) if part else None
 
 
 def _adjusted(tokens: Sequence[Token], i: int, hour: int, minute: int, half: str) -> tuple[time, int]:

@@ -18,8 +18,10 @@ from madre.language import marks, numerals
 from madre.language.lexicon import VERBS, vocabulary
 from madre.language.spelling import Spelling
 
-_CLITICS = ("melos", "melas", "selos", "selas", "melo", "mela", "selo", "sela", "los", "las", "les", "nos")
-_CLITICS += ("lo", "la", "le", "me", "te", "se")
+_CLITICS = (  # the longest first
+    *("melos", "melas", "selos", "selas", "melo", "mela", "selo", "sela", "los", "las", "les", "nos"),
+    *("lo", "la", "le", "me", "te", "se"),
+)
 _HANDED_ON = frozenset(["run", "ask", "notify", "send", "summarise", "translate", "write"])
 _FUNCTIONAL = marks.ALL | numerals.KNOWN
 _MOST_WORDS = 5  # of a phrase of the lexicon
