@@ -149,7 +149,10 @@ async def test_what_it_decides_is_told(tmp_path: Path) -> None:
         await tick(madre)
         (event,) = [row for row in rows(madre, EventRow) if row.type == "madre.decision.explained"]
         assert event.data["mode"] == "shadow"
-        assert event.data["decisions"][0]["verdict"] == "would_have_done"
+        assert {(one["rule"], one["verdict"]) for one in event.data["decisions"]} == {
+            ("audit.unverified", "would_have_told"),
+            ("db.unchecked", "would_have_done"),
+        }
 
 
 async def test_a_tick_that_fails_is_a_row_too_and_the_next_one_comes(tmp_path: Path) -> None:

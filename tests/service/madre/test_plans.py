@@ -153,11 +153,10 @@ async def test_the_same_command_with_its_token_confirms_it(tmp_path: Path) -> No
     async with desk_in(tmp_path) as desk:
         plan = await desk.control(OLGA, "power.apply_policy", target="full")
         token = plan["confirm_token"]
-        for other in (
-            {"action": "power.apply_policy", "target": "solo_madre"},
-            {"action": "power.hold_window", "params": {}},
+        for refused in (
+            await desk.control(OLGA, "power.apply_policy", 409, target="solo_madre", confirm_token=token),
+            await desk.control(OLGA, "power.hold_window", 409, confirm_token=token),
         ):
-            refused = await desk.control(OLGA, other.pop("action"), 409, confirm_token=token, **other)
             assert refused["code"] == "confirmation_refused"
         assert desk.runner.started == []
         confirmed = await desk.control(OLGA, "power.apply_policy", target="full", confirm_token=token)

@@ -19,8 +19,8 @@ def said(text: str, speaker: context7.Speaker = "user", at: datetime = NOW) -> T
     return Turn(at, speaker, text)
 
 
-def about(name: str, at: datetime = NOW, **arguments: object) -> Topic:
-    return Topic(name, f"{name}.act", arguments, at)
+def about(topic: str, **arguments: object) -> Topic:
+    return Topic(topic, f"{topic}.act", arguments, NOW)
 
 
 def talk(*turns: Turn, topics: tuple[Topic, ...] = (), now: datetime = NOW) -> Conversation:
