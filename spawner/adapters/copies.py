@@ -91,6 +91,7 @@ def _same_bytes(one: Path, other: Path) -> bool:
 def _copy(folder: Path, copy: Path) -> None:
     """Folders, files and links; whatever else there is (sockets, pipes) is nothing to copy."""
     copy.mkdir(mode=0o700)
+    _same_owner(folder, copy)
     for entry in os.scandir(folder):
         target = copy / entry.name
         if entry.is_symlink():
@@ -107,3 +108,10 @@ def _copy_file(source: Path, target: Path) -> None:
         while left > 0 and (copied := os.copy_file_range(reads.fileno(), writes.fileno(), left)):
             left -= copied
     shutil.copystat(source, target)
+    _same_owner(source, target)
+
+
+def _same_owner(source: Path, target: Path) -> None:
+    if os.geteuid() == 0:  # who is not root owns both
+        owner = source.stat()
+        os.chown(target, owner.st_uid, owner.st_gid)

@@ -22,14 +22,16 @@ _log = logging.getLogger(__name__)
 _HOUSE: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-m", "spawner.nursery")
 _LEAVE_SEC: Final = 20.0
+_TRIES: Final = 2
 
 
 @dataclass(slots=True)
 class _Run:
-    """One daughter as it is waited for."""
+    """One daughter as it is waited for. `verdict` is None where the nursery ended under it."""
 
     started: Callable[[int], None]
-    verdict: asyncio.Future[Verdict]
+    process: asyncio.subprocess.Process
+    verdict: asyncio.Future[Verdict | None]
     pid: int | None = None
 
 
@@ -45,12 +47,22 @@ class Nursery:
 
     async def run(self, order: Order, started: Callable[[int], None]) -> Verdict:
         """One daughter to her end; when the caller is cancelled, she is ended first."""
-        run = self._runs[order.run] = _Run(started, asyncio.get_running_loop().create_future())
+        for _ in range(_TRIES):
+            run = _Run(started, await self._up(), asyncio.get_running_loop().create_future())
+            verdict = await self._once(order, run)
+            if verdict is not None:
+                return verdict
+            if run.pid is not None:  # she had begun: not ours to begin again
+                break
+        return Verdict(Ending.KILLED, detail="the nursery ended under it")
+
+    async def _once(self, order: Order, run: _Run) -> Verdict | None:
+        self._runs[order.run] = run
         try:
-            await self._send(order.line())
+            await _send(run.process, order.line())
             return await asyncio.shield(run.verdict)
         except asyncio.CancelledError:
-            await self._send(Kill(order.run).line())
+            await _send(run.process, Kill(order.run).line())
             await run.verdict
             raise
         finally:
@@ -63,10 +75,10 @@ class Nursery:
 
     async def kill(self, pid: int) -> bool:
         """Have the daughter with this pid ended."""
-        names = [name for name, run in self._runs.items() if run.pid == pid and not run.verdict.done()]
-        for name in names:
-            await self._send(Kill(name).line())
-        return bool(names)
+        found = [(name, run) for name, run in self._runs.items() if run.pid == pid and not run.verdict.done()]
+        for name, run in found:
+            await _send(run.process, Kill(name).line())
+        return bool(found)
 
     async def close(self) -> None:
         """End the process; it ends its daughters first."""
@@ -82,13 +94,6 @@ class Nursery:
             await process.wait()
         if self._hearing is not None:
             await self._hearing
-
-    async def _send(self, line: bytes) -> None:
-        process = await self._up()
-        assert process.stdin is not None
-        with contextlib.suppress(ConnectionError):  # it has just ended, which whoever waits is told
-            process.stdin.write(line)
-            await process.stdin.drain()
 
     async def _up(self) -> asyncio.subprocess.Process:
         async with self._starting:
@@ -117,9 +122,16 @@ class Nursery:
                 run.verdict.set_result(verdict_of(said["verdict"]))
         await process.wait()
         for run in self._runs.values():
-            if not run.verdict.done():
+            if run.process is process and not run.verdict.done():
                 _log.warning("the nursery ended under its daughters with %s", process.returncode)
-                run.verdict.set_result(Verdict(Ending.KILLED, detail="the nursery ended under it"))
+                run.verdict.set_result(None)
+
+
+async def _send(process: asyncio.subprocess.Process, line: bytes) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(ConnectionError):  # it has just ended, which whoever waits is told
+        process.stdin.write(line)
+        await process.stdin.drain()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ between her and the warden. It ends as she did.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from typing import Any
 
@@ -33,6 +35,8 @@ def keep(task: Task, hold: confine.Hold, output: int, birth: int) -> int:
         confine.drop_to(hold.user)
         kernel.be_visible()  # to its own supervisor threads, which look into the daughter's memory
     kernel.die_with_parent(signal.SIGKILL)
+    if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
     process = _sandbox(task, hold).popen(list(task.argv))
     os.write(birth, f"{process.pid}\n".encode())
     os.close(birth)

@@ -82,8 +82,11 @@ async def test_a_memory_bomb_is_ended(ground: Grounds) -> None:
 
 async def test_memory_is_counted_over_all_processes(ground: Grounds) -> None:
     bomb = "import os, time\nfor _ in range(3): os.fork()\nheld = bytearray(b'x' * (40 << 20)); time.sleep(60)"
-    verdict, _ = await ground.run(bomb)
-    assert verdict.kind is Ending.MEMORY
+    verdict, _ = await ground.run(bomb, replace(SMALL, wall_sec=2))
+    assert verdict.kind is Ending.MEMORY or (
+        # sandlock refuses the memory, and whoever was given some sleeps on
+        ground.kind.rung is Rung.SANDLOCK and verdict.max_rss_mb <= SMALL.memory_mb
+    )
 
 
 async def test_a_file_has_a_largest_size(ground: Grounds) -> None:
@@ -241,8 +244,8 @@ async def test_many_at_once_keep_apart(ground: Grounds) -> None:
 async def test_what_cannot_be_started_is_refused(ground: Grounds) -> None:
     task = Task(("/no/such/program",), ground.folder(), limits=SMALL)
     verdict = await ground.cage.run(task, ground.output_of(task.folder), ground.pids.append)
-    assert not verdict.succeeded
-    assert ground.kind.rung is Rung.SANDLOCK or (verdict.kind, ground.pids) == (Ending.REFUSED, [])
+    assert (verdict.kind, ground.pids) == (Ending.REFUSED, [])
+    assert "/no/such/program" in verdict.detail
 
 
 async def _running(ground: Grounds, code: str) -> tuple[asyncio.Task[Verdict], Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from spawner.adapters.nursery import COMMAND, Nursery, NurseryCage
 from spawner.cage import Limits, Promise, Rung, Task, Verdict, argv_of
 from spawner.nursery import kernel, sandlocked
 
+_HOUSE = Path(__file__).parents[2]
 SERVICE_USER = 60_999  # what a service is that is not root, where tests are
 SMALL = Limits(cpu_sec=10, wall_sec=20, memory_mb=128, processes=16, files=64, file_mb=2, disk_mb=8, output_bytes=8192)
 
@@ -41,20 +44,21 @@ class Kind:
         """Why it cannot be had here; empty where it can."""
         if self.own_user and os.geteuid() != 0:
             return "only root can give daughters a user of their own"
-        if self.rung is Rung.SANDLOCK:
-            return sandlocked.available()
+        if self.rung is Rung.SANDLOCK and (why := sandlocked.available()):
+            return why
         if self.rung is Rung.LANDLOCK and not kernel.landlock_abi():
             return "this kernel has no Landlock"
         if not self.own_user and os.geteuid() == 0 and (not shutil.which("setpriv") or interpreter_for(1) is None):
             return "root without setpriv, or without a Python that others may run"
+        if self.rung is Rung.SANDLOCK and not self.own_user and os.geteuid() == 0 and not _others_have_sandlock():
+            return "sandlock is not for the Python that others may run"
         return ""
 
     def __str__(self) -> str:
         return f"{self.rung}-{'own' if self.own_user else 'shared'}-user"
 
 
-# sandlock as another user needs a Python with sandlock that this user can run: not where root's is in root's home.
-KINDS = tuple(Kind(rung, own) for rung in reversed(Rung) for own in (True, False) if own or rung is not Rung.SANDLOCK)
+KINDS = tuple(Kind(rung, own) for rung in reversed(Rung) for own in (True, False))
 
 
 @dataclass
@@ -171,7 +175,20 @@ def _as_user(user: int) -> list[str]:
     interpreter = interpreter_for(user)
     assert interpreter is not None
     switch = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-    return [*switch, str(interpreter.program), "-m", "spawner.nursery"]
+    path = ":".join(str(folder) for folder in (_HOUSE, *_packages()))
+    return [*switch, "env", f"PYTHONPATH={path}", str(interpreter.program), "-m", "spawner.nursery"]
+
+
+@cache
+def _others_have_sandlock() -> bool:
+    """Whether a nursery that is not root's could load sandlock: it may be made for another Python, or out of reach."""
+    command = [*_as_user(SERVICE_USER)[:-2], "-c", "import sandlock"]
+    return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
+
+
+def _packages() -> list[Path]:
+    found = importlib.util.find_spec("sandlock")
+    return [Path(found.origin).parents[1]] if found is not None and found.origin else []
 
 
 def alive(pid: int) -> bool:
