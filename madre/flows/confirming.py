@@ -71,7 +71,7 @@ class Confirming:
             observed_then=plan.observed,
             observed_now=observe(plan, self._grounds.actions, world),
         )
-        must_confirm(row and _issued(row), shown, self._seal, now)
+        must_confirm(_issued(row) if row else None, shown, self._seal, now)
         for step in plan.steps:
             caller.require(action_named(step.action).scope)
         assert row is not None, "must_confirm let nothing pass"

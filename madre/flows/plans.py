@@ -269,4 +269,4 @@ def _seen(session: Session, plan_id: str, caller: Caller) -> Plan:
 
 
 def _shown(plan: Plan, token: Token | None = None) -> wire.Plan:
-    return shown.plan(plan, token and token.text, token and token.until)
+    return shown.plan(plan, token.text, token.until) if token else shown.plan(plan)

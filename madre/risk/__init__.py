@@ -99,8 +99,8 @@ def _said_by(analyzer: Analyzer, deed: Deed) -> list[Finding]:
     return [_judged(finding, name) for finding in found]
 
 
-def _judged(finding: Finding, analyzer: str) -> Finding:
+def _judged(finding: object, analyzer: str) -> Finding:
     """What was found; HIGH where it is no risk that this house knows."""
-    if isinstance(finding, Finding) and isinstance(finding.risk, Risk):
+    if isinstance(finding, Finding) and type(finding.risk) is Risk:
         return finding
     return Finding(Risk.HIGH, f"{analyzer} said what is no risk")

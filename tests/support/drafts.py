@@ -45,9 +45,9 @@ class ScriptedRunner:
 def intent(action: str | None, *, confidence: float = 1.0, risk: Risk = Risk.LOW, **parameters: Any) -> Intent:
     """An intent that names an action; `condition` among the parameters is the intent's own."""
     condition = parameters.pop("condition", None)
-    domain = ACTIONS[action].domain if action in ACTIONS else ACTIONS["power.state"].domain
+    known = ACTIONS.get(action or "", ACTIONS["power.state"])
     return Intent(
-        domain=domain,
+        domain=known.domain,
         action=action,
         parameters=parameters,
         confidence=confidence,
@@ -88,7 +88,8 @@ def window(name: str, *services: str, by: str = "olga", origin: str = "asked", *
 
 def deed(name: str, *, at: World | None = None, **changes: Any) -> Deed:
     """One step to be judged; fields of the deed by name, all else are its arguments."""
-    own = {key: changes.pop(key) for key in ("lane", "user", "heard", "said", "steps", "opinion") if key in changes}
+    fields: tuple[str, ...] = ("lane", "user", "heard", "said", "steps", "opinion")
+    own = {key: changes.pop(key) for key in fields if key in changes}
     given: dict[str, Any] = {"lane": None, "user": "olga", "heard": 1.0, "said": Risk.LOW, "steps": 1, **own}
     return Deed(action=action_named(name), arguments=changes, world=at or world(), **given)
 
