@@ -53,7 +53,7 @@ def ensure_usable(call: ToolCall, allowlist: list[str]) -> None:
 
 def _body(call: ToolCall) -> BaseModel:
     try:
-        return TOOLS[call.tool][1].model_validate({**call.arguments, **_prompt(call)})
+        return TOOLS[call.tool][1].model_validate(_spelt_out(call))
     except ValidationError as error:
         wrong = [
             {"field": ".".join(map(str, one["loc"])) or call.tool, "message": one["msg"]} for one in error.errors()
@@ -61,11 +61,12 @@ def _body(call: ToolCall) -> BaseModel:
         raise Invalid(f"{call.tool!r} cannot be used like that.", errors=wrong) from None
 
 
-def _prompt(call: ToolCall) -> dict[str, Any]:
-    """A chat may be given as one `prompt`, which is how people write it."""
-    if call.tool != "switch.chat" or "messages" in call.arguments:
-        return {}
-    return {"messages": [{"role": "user", "content": call.arguments.get("prompt", "")}]}
+def _spelt_out(call: ToolCall) -> dict[str, Any]:
+    """The arguments as the service takes them: a chat may be given as one `prompt`, which is how people write it."""
+    if call.tool != "switch.chat" or "prompt" not in call.arguments:
+        return call.arguments
+    rest = {name: value for name, value in call.arguments.items() if name != "prompt"}
+    return {"messages": [{"role": "user", "content": call.arguments["prompt"]}], **rest}
 
 
 class Toolbox:
