@@ -259,7 +259,7 @@ def _waiting_long(picture: Picture, now: datetime) -> Iterable[Finding]:
 
 def _checks_due(picture: Picture, now: datetime) -> Iterable[Finding]:
     kept = picture.upkeep
-    due = (
+    due: tuple[tuple[str, str, str, datetime | None, timedelta, dict[str, Any]], ...] = (
         ("db.unchecked", "database", "db.sanity", kept.checked_at, CHECK_EVERY, {}),
         ("audit.unverified", "audit_logs", "audit.verify", kept.verified_at, CHECK_EVERY, {}),
         ("maintenance.due", "database", "system.maintenance", kept.maintained_at, MAINTAIN_EVERY, {"apply": True}),

@@ -26,7 +26,7 @@ _POINTS_AT = frozenset(
 )
 _ONE_OF = {Heard.SERVICES.value: Heard.SERVICE.value, Heard.FILES.value: Heard.FILE.value}
 _PLAN = "plan_id"
-_NOTHING = (None, [], ())
+_NOTHING: tuple[Any, ...] = (None, [], ())
 
 # How a thing is called in a sentence that means it, by the kind of the argument it was.
 _CALLED = {
@@ -61,9 +61,9 @@ def spelled_out(text: str, conversation: Conversation | None, now: datetime) -> 
 def spoken_of(intents: Sequence[Intent], now: datetime) -> list[Topic]:
     """The topics that these intents make, in their order: what each one pointed at, if it did."""
     about = [
-        Topic(intent.domain.value, intent.action, _things(ACTIONS[intent.action], intent.parameters), now)
+        Topic(intent.domain.value, action.name, _things(action, intent.parameters), now)
         for intent in intents
-        if intent.action in ACTIONS
+        if (action := ACTIONS.get(intent.action or ""))
     ]
     return [topic for topic in about if topic.arguments]
 
@@ -73,9 +73,9 @@ def completed(intent: Intent, conversation: Conversation | None, now: datetime) 
 
     Where the sentence pointed at something itself, only what the action cannot do without is filled in.
     """
-    if conversation is None or intent.action not in ACTIONS:
+    action = ACTIONS.get(intent.action or "")
+    if conversation is None or action is None:
         return intent
-    action = ACTIONS[intent.action]
     fields, needed = action.arguments.model_fields, _pointing(action)
     lacking = {name: key for name, key in needed.items() if intent.parameters.get(name) in _NOTHING}
     says_something = len(lacking) < len(needed)

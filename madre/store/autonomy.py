@@ -123,7 +123,7 @@ def open_plans(session: Session) -> list[PlanSeen]:
 def crashes_since(session: Session, since: datetime) -> Mapping[str, int]:
     """How often each service ended unasked."""
     rows = select(PowerEvent.service, func.count()).where(PowerEvent.at >= since, PowerEvent.act == "crashed")
-    return dict(session.execute(rows.group_by(PowerEvent.service)).tuples().all())
+    return dict(session.execute(rows.group_by(PowerEvent.service)).all())
 
 
 def upkeep(session: Session, now: datetime) -> Upkeep:

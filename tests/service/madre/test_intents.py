@@ -16,7 +16,7 @@ from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.speech import ADA, ANA, EVA, OLGA, SpokenTo, spoken_to
 
-OPEN = {"action": "power.open_window", "arguments": {"services": ["switch"], "ttl_sec": 60}}
+OPEN: dict[str, Any] = {"action": "power.open_window", "arguments": {"services": ["switch"], "ttl_sec": 60}}
 
 
 def rows(madre: SpokenTo, table: Any) -> list[Any]:
