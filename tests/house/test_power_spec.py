@@ -16,7 +16,7 @@ from config.settings import PowerSettings, Settings
 from madre import lives, windows
 from madre.drivers import Observed
 from madre.lives import Life
-from madre.routes import power
+from madre.routes.power import power
 from madre.windows import Lease, Window
 from scripts.doctor.settings_table import rows
 from tests.support.tree import ROOT

@@ -1,45 +1,20 @@
-"""The only reader of the environment: every setting, once, with its default and what it is for.
-
-Settings are frozen and passed to what needs them; nothing else looks at `os.environ`. Each group has
-its own prefix, so the names people rely on (`VX11_POWER_WAKE_TTL_SEC`) stay flat.
-`./vx11 doctor --settings` prints this file as a table.
-"""
+"""Settings of single rooms, one group each."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode
 
-from config.services import service_named
-
-PortOffset = Annotated[int, Field(ge=0, le=65_535 - 8_020)]  # 8020: the highest port of the house
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-_OPEN_DOORS = frozenset({"tentaculo_link"})
-_EVERY_IPV4 = "0.0.0.0"  # noqa: S104  # only inside a container
-_EVERY_ADDRESS = frozenset({_EVERY_IPV4, "::"})
-
-
-def _group(prefix: str) -> SettingsConfigDict:
-    return SettingsConfigDict(
-        env_prefix=prefix,
-        env_ignore_empty=True,  # `VX11_TOKEN=` in a file means unset
-        hide_input_in_errors=True,  # the input may be a token
-        frozen=True,
-        extra="ignore",
-        populate_by_name=True,
-    )
+from config.settings.group import Count, Seconds, group
 
 
 class PowerSettings(BaseSettings):
     """Power windows: who may wake what, and for how long."""
 
-    model_config = _group("VX11_POWER_")
+    model_config = group("VX11_POWER_")
 
     driver: Literal["process", "compose", "swarm", "noop"] = Field(
         default="process", description="What starts and stops services."
@@ -91,7 +66,7 @@ class PowerSettings(BaseSettings):
 class GatewaySettings(BaseSettings):
     """The front door's limits."""
 
-    model_config = _group("VX11_GATEWAY_")
+    model_config = group("VX11_GATEWAY_")
 
     rate_per_sec: Seconds = Field(default=200, description="Requests a second that one token may make, sustained.")
     rate_burst: Count = Field(default=400, description="Requests that one token may make at once, above the rate.")
@@ -101,7 +76,7 @@ class GatewaySettings(BaseSettings):
 class SwitchSettings(BaseSettings):
     """Local models: how many, how large, how long."""
 
-    model_config = _group("VX11_SWITCH_")
+    model_config = group("VX11_SWITCH_")
 
     model_ttl_sec: Seconds = Field(default=300, description="How long an idle model stays in memory.")
     context_tokens: Annotated[int, Field(ge=256)] = Field(
@@ -181,7 +156,7 @@ class SwitchSettings(BaseSettings):
 class HermesSettings(BaseSettings):
     """The model registry's limits."""
 
-    model_config = _group("VX11_HERMES_")
+    model_config = group("VX11_HERMES_")
 
     free_space_mb: Annotated[int, Field(ge=0)] = Field(
         default=512, description="Disk space a download must leave free, MiB."
@@ -222,7 +197,7 @@ class HermesSettings(BaseSettings):
 class SpawnerSettings(BaseSettings):
     """What daughter tasks may take, and how many there may be."""
 
-    model_config = _group("VX11_SPAWNER_")
+    model_config = group("VX11_SPAWNER_")
 
     at_once: Annotated[int, Field(ge=1, le=64)] = Field(
         default=8, description="Daughters at once while Switch sleeps; awake, its fluzo says 2, 5 or 10."
@@ -254,7 +229,7 @@ class SpawnerSettings(BaseSettings):
 class MadreSettings(BaseSettings):
     """Conversations, and what one person may ask of madre at once; autonomy's pace."""
 
-    model_config = _group("VX11_MADRE_")
+    model_config = group("VX11_MADRE_")
 
     conversation_ttl_sec: Seconds = Field(
         default=86_400, description="How long a conversation that nobody goes on with is remembered."
@@ -285,148 +260,3 @@ class MadreSettings(BaseSettings):
     autonomy_cooldown_sec: Seconds = Field(
         default=900, description="How long autonomy leaves a finding alone after it did something about it."
     )
-
-
-class RetentionSettings(BaseSettings):
-    """How many days rows are kept, table by table; maintenance deletes older ones."""
-
-    model_config = _group("VX11_RETENTION_")
-
-    profile: Literal["standard", "low_power"] = Field(
-        default="standard",
-        description="`low_power` keeps what is written again and again (30 days or less) for 7 days, unless a table's "
-        "own term is set.",
-    )
-
-    audit_logs_days: Count = Field(default=90, description="The audit trail.")
-    cli_usage_stats_days: Count = Field(default=30, description="What command-line programs were used for.")
-    events_days: Count = Field(default=30, description="The event journal.")
-    fluzo_signals_days: Count = Field(default=14, description="How the machine was, minute by minute.")
-    ia_decisions_days: Count = Field(default=30, description="Which AI answered, and what else was there.")
-    intents_log_days: Count = Field(default=30, description="What was read out of sentences.")
-    model_usage_stats_days: Count = Field(default=90, description="What models were used for.")
-    plans_days: Count = Field(default=90, description="Plans that are over, with their steps and confirmations.")
-    power_events_days: Count = Field(default=30, description="What power did.")
-    provider_stats_days: Count = Field(default=400, ge=31, description="Days of providers; budgets need a month.")
-    rails_events_days: Count = Field(default=30, description="What the rails refused or raised.")
-    routing_events_days: Count = Field(default=30, description="Why a model or provider was chosen.")
-    scheduler_history_days: Count = Field(default=30, description="Autonomy, tick by tick.")
-    switch_queue_v2_days: Count = Field(default=30, description="The lives of requests, and what tasks answered.")
-    tasks_days: Count = Field(default=30, description="What madre was asked, and what came of it.")
-
-
-class Settings(BaseSettings):
-    """All settings of one process."""
-
-    model_config = _group("VX11_")
-
-    token: SecretStr | None = Field(
-        default=None,
-        validation_alias=AliasChoices("VX11_TOKEN", "VX11_TENTACULO_LINK_TOKEN"),
-        description="The admin token; unset: the one in data/runtime/admin.token, made at first start.",
-    )
-    database_url: str | None = Field(default=None, description="SQLAlchemy URL; unset: SQLite at data/runtime/vx11.db.")
-    data_path: Path = Field(default=Path("data"), description="Where everything that must survive is kept.")
-    models_path: Path = Field(default=Path("models"), description="Where model files are kept.")
-    secrets_path: Path | None = Field(
-        default=None,
-        description="Where `admin.token` and `service.key` are, the same for every service; unset: data/runtime.",
-    )
-    model_memory_mb: int | None = Field(
-        default=None, ge=64, description="Memory for models, MiB; unset: 60 % of what the host or container has."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Lowest level that is logged."
-    )
-    bind: str = Field(
-        default="127.0.0.1",
-        description="Address the door listens on; with containers, the host's address that it is published on.",
-    )
-    port_offset: PortOffset = Field(
-        default=0, description="Added to every port, so that two fleets fit on one machine."
-    )
-    service_hosts: Literal["loopback", "names"] = Field(
-        default="loopback", description="How services find each other: on this host, or by name (containers)."
-    )
-    allow_service_control: bool = Field(
-        default=False, description="Whether single services may be started and stopped."
-    )
-    power: PowerSettings = Field(default_factory=PowerSettings)
-    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
-    switch: SwitchSettings = Field(default_factory=SwitchSettings)
-    hermes: HermesSettings = Field(default_factory=HermesSettings)
-    spawner: SpawnerSettings = Field(default_factory=SpawnerSettings)
-    madre: MadreSettings = Field(default_factory=MadreSettings)
-    retention: RetentionSettings = Field(default_factory=RetentionSettings)
-
-    @field_validator("token")
-    @classmethod
-    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
-        text = "unset" if token is None else token.get_secret_value()
-        if not (text and text.isascii() and text.isprintable() and text == text.strip()):
-            raise ValueError("VX11_TOKEN is sent in a header: plain ASCII, no space at either end")
-        return token
-
-    @property
-    def prefixes_path(self) -> Path:
-        """Saved states of prompts; each worker makes it, for its user only."""
-        return self.data_path / "prefixes"
-
-    @property
-    def runtime_path(self) -> Path:
-        """The folder of the database, keys, sockets and pid files; made 0700 by who first needs it."""
-        return self.data_path / "runtime"
-
-    @property
-    def logs_path(self) -> Path:
-        """The folder of what each service prints."""
-        return self.data_path / "logs"
-
-    @property
-    def spawner_path(self) -> Path:
-        """The folder of daughters: what they work in and what they said."""
-        return self.data_path / "spawner"
-
-    @property
-    def backups_path(self) -> Path:
-        """The folder of database backups."""
-        return self.data_path / "backups"
-
-    @property
-    def resolved_database_url(self) -> str:
-        """The database in use, as a SQLAlchemy URL."""
-        return self.database_url or f"sqlite:///{self.runtime_path.absolute() / 'vx11.db'}"
-
-    def port_of(self, service: str) -> int:
-        """The TCP port that `service` listens on."""
-        return service_named(service).port + self.port_offset
-
-    def listens_on(self, service: str) -> str:
-        """The address that `service` listens on. On one host only the door is ever open to others; in a container every
-        service listens to its own network, and what the container publishes decides who else comes in."""
-        if self.service_hosts == "names":
-            return _EVERY_IPV4
-        return self.bind if service in _OPEN_DOORS else "127.0.0.1"
-
-    def url_of(self, service: str) -> str:
-        """The base URL under which `service` is reached from another service."""
-        host = service
-        if self.service_hosts == "loopback":
-            listening = self.listens_on(service)
-            host = "127.0.0.1" if listening in _EVERY_ADDRESS else listening
-        return f"http://{host}:{self.port_of(service)}"
-
-
-def load_settings() -> Settings:
-    """Read the environment (and a `.env` in the working directory, where there is one), once per process."""
-    groups: dict[str, Any] = {
-        name: field.annotation(_env_file=".env")
-        for name, field in Settings.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings)
-    }
-    return Settings(_env_file=".env", **groups)  # type: ignore[call-arg]  # pydantic-settings' own parameter
-
-
-def inherited_environment() -> dict[str, str]:
-    """The environment to hand on to a child process, as it is; for starting one, not for reading."""
-    return dict(os.environ)
