@@ -20,7 +20,7 @@ class Slots:
 
 def slots_for(profile: str | None, otherwise: int) -> Slots:
     """What Switch's fluzo says; `otherwise` where it cannot be asked."""
-    if profile in _SLOTS:
+    if profile is not None and profile in _SLOTS:
         return Slots(_SLOTS[profile], f"fluzo {profile}")
     return Slots(otherwise, "fluzo is not known, because Switch sleeps")
 

@@ -95,7 +95,7 @@ class Jobs:
             spawn_id=spawn_id,
             spawn_uuid=row.spawn_uuid,
             correlation_id=row.correlation_id,
-            status=row.status,
+            status="PENDING" if not order.is_empty else "RUNNING",
             daughter_id=daughter.daughter_id,
             attempt_id=daughter.attempt_id,
             name=row.name,

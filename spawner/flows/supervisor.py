@@ -224,18 +224,15 @@ class Supervisor:
 
     async def _settle(self, live: _Live, verdict: End) -> None:
         """Write how it ended, again and again while the database cannot take it (a full disk, mostly)."""
-        end = live.end or verdict
+        write, attempt_id, end = self._desk.house.db.writing, live.run.attempt_id, live.end or verdict
         while True:
             try:
-                also = await self._desk.house.db.writing(
-                    self._settling.attempt_ended, live.run.attempt_id, end, live.wish
-                )
+                await self.doom(await write(self._settling.attempt_ended, attempt_id, end, live.wish))
             except VX11Error as obstacle:
                 _log.error("the end of %s was not written: %s", live.run.spawn_id, obstacle.detail)
                 await asyncio.sleep(_AGAIN_SEC)
             else:
-                break
-        await self.doom(also)
+                return
 
     async def _feel_pulses(self) -> None:
         """Every ten seconds a sign of life of each try that runs here; one that runs nowhere is dead."""

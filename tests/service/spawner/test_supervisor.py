@@ -101,6 +101,14 @@ async def test_max_retries_counts_the_tries_after_the_first(tmp_path: Path) -> N
         assert (never["status"], never["tries"]) == ("ERROR", 1)
 
 
+async def failed_for_the(times: int, spawner: Spawner, spawn_id: str) -> None:
+    """Wait until a job has failed so many times and waits for its next try."""
+    job = await eventually(
+        lambda: spawner.job(spawn_id), lambda job: (job["phase"], job["tries"]) == ("backoff", times)
+    )
+    assert job["status"] == "PENDING"
+
+
 async def test_a_retry_waits_two_seconds_then_four(tmp_path: Path) -> None:
     clock = ManualClock()
     async with spawner_in(
@@ -108,10 +116,7 @@ async def test_a_retry_waits_two_seconds_then_four(tmp_path: Path) -> None:
     ) as spawner:
         spawn_id = await spawner.spawn("x")
         for tries, least, most in ((1, 1.5, 2.5), (2, 3.0, 5.0)):
-            job = await eventually(
-                lambda: spawner.job(spawn_id), lambda job, n=tries: (job["phase"], job["tries"]) == ("backoff", n)
-            )
-            assert job["status"] == "PENDING"
+            await failed_for_the(tries, spawner, spawn_id)
             [waits] = [event.data["wait_sec"] for event in spawner.events("job.retrying")][-1:]
             assert least <= waits <= most
             clock.advance(waits - 0.1)
@@ -192,8 +197,7 @@ async def test_a_running_attempt_gives_a_sign_of_life_every_ten_seconds(tmp_path
         await spawner.at_work("hang")
         for _ in range(4):
             clock.advance(10)
-            now = clock.now()
-            await eventually(lambda: heartbeats(spawner), lambda seen, now=now: seen == [now])
+            await eventually(lambda: heartbeats(spawner), lambda seen: seen == [clock.now()])
 
 
 async def test_an_attempt_that_nobody_runs_is_stale_after_thirty_seconds(tmp_path: Path) -> None:

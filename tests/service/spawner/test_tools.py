@@ -40,7 +40,8 @@ class Peers:
         self.asked.append((path, body))
         token = request.headers["x-vx11-token"]
         self.callers[path] = jwt.decode(token, options={"verify_signature": False})
-        return self.answers[path](body)
+        answer: httpx.Response = self.answers[path](body)
+        return answer
 
     @property
     def answers(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Peers:
         self.callers.append(jwt.decode(request.headers["x-vx11-token"], options={"verify_signature": False}))
         if request.url.path == "/madre/power/wake":
             return httpx.Response(200, json={"service": body["service"], "state": "ready", "lease_sec": 60})
-        spawned = {
+        spawned: dict[str, Any] = {
             "spawn_id": "spawn-0123abcd", "spawn_uuid": "u", "correlation_id": body["trace_id"] or "made",
             "status": "PENDING", "daughter_id": "d", "attempt_id": "a", "name": "n", "expires_at": MOMENT,
             "subtasks": [], "isolation": "sandlock",

@@ -71,7 +71,7 @@ def test_a_whole_ends_with_the_last_of_its_parts(parts: list[str], whole: str | 
 
 
 def test_the_daughter_of_a_sum_ends_as_the_sum() -> None:
-    ends = {status: daughter_at_end(status) for status in ("DONE", "ERROR", "KILLED", "EXPIRED")}  # type: ignore[arg-type]
+    ends = {status: daughter_at_end(status) for status in ("DONE", "ERROR", "KILLED", "EXPIRED")}
     assert ends == {"DONE": "finished", "ERROR": "failed", "KILLED": "killed", "EXPIRED": "expired"}
 
 
