@@ -23,7 +23,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from config.db_schema.kernel import Context7Session
+from config.db_schema.operator import Context7Session
 
 Speaker = Literal["user", "assistant"]
 MAX_TURN_CHARS = 8_000  # of one turn that is remembered; the rest of a longer one is cut off, and says so

@@ -8,7 +8,6 @@ from config.db_schema.hermes import CliOnboardingState, CliProvider, LocalModelV
 from config.db_schema.kernel import (
     ApiToken,
     AuditLog,
-    Context7Session,
     EventRow,
     ForensicLedger,
     IdempotencyKey,
@@ -28,6 +27,7 @@ from config.db_schema.madre import (
     SystemState,
     Task,
 )
+from config.db_schema.operator import Context7Session
 from config.db_schema.spawner import DaughterAttempt, DaughterRow, DaughterTask
 from config.db_schema.switch import (
     CliUsageStat,

@@ -83,21 +83,6 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Context7Session(Base):
-    """One user's conversation, newest turns and topics (`config/context7.py`); gone once it has expired."""
-
-    __tablename__ = "context_7_sessions"
-
-    user: Mapped[str] = mapped_column(String(128), primary_key=True)
-    session_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    created_at: Mapped[datetime]
-    used_at: Mapped[datetime]
-    expires_at: Mapped[datetime] = mapped_column(index=True)
-    topics: Mapped[list[Any]]
-    turns: Mapped[list[Any]]
-    dropped: Mapped[int]
-
-
 class ForensicLedger(Base):
     """A digest of evidence at a moment: what a later reader can compare with."""
 

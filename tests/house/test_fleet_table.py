@@ -29,6 +29,8 @@ OWNERS = {
     "provider_stats",
     "hermes": "local_models_v2 model_downloads cli_providers cli_onboarding_state",
     "spawner": "daughter_tasks daughters daughter_attempts",
+    "operator": "operator_session operator_message operator_tool_call operator_browser_task "
+    "operator_switch_adjustment context_7_sessions",
     "kernel": "users api_tokens audit_logs forensic_ledger events idempotency_keys",
 }
 
