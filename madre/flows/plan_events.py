@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from config.app import House
+from config.contracts.events import Severity
 from config.contracts.plans import Status
 from madre.plan import Plan
 
@@ -53,5 +54,5 @@ def _about(plan: Plan) -> dict[str, Any]:
 
 
 def _append(house: House, session: Session, plan: Plan, type: str, data: dict[str, Any], *, bad: bool) -> None:
-    severity = "warning" if bad else "info"
+    severity: Severity = "warning" if bad else "info"
     house.journal.append(session, type, data, severity=severity, correlation_id=plan.asked.correlation_id)

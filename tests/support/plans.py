@@ -29,6 +29,10 @@ from madre.store import plans
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 Told = tuple[str, Mapping[str, Any]]
+_JobReader = Annotated[Caller, Depends(Requires(Scope.JOBS_READ))]
+_JobWriter = Annotated[Caller, Depends(Requires(Scope.JOBS_WRITE))]
+_ModelReader = Annotated[Caller, Depends(Requires(Scope.MODELS_READ))]
+_ModelWriter = Annotated[Caller, Depends(Requires(Scope.MODELS_WRITE))]
 
 
 def running_plan(*told: Told, user: str = "ana", role: Role = Role.OPERATOR, session_id: str | None = None) -> Plan:
@@ -95,11 +99,9 @@ class Ledger:
 def spawner_room(house: House, ledger: Ledger) -> FastAPI:
     """Spawner, as far as madre's steps ask of it: keyed like the real one, and nothing runs."""
     router = APIRouter()
-    writer = Annotated[Caller, Depends(Requires(Scope.JOBS_WRITE))]
-    reader = Annotated[Caller, Depends(Requires(Scope.JOBS_READ))]
 
     @router.post("/spawn")
-    async def spawn(request: Request, body: SpawnOrder, caller: writer) -> Response:  # type: ignore[valid-type]
+    async def spawn(request: Request, body: SpawnOrder, caller: _JobWriter) -> Response:
         key = request.headers["idempotency-key"]
         ledger.asked.append(("spawn", key))
         ledger.moment("spawn", key)
@@ -115,7 +117,7 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
         return answer
 
     @router.get("/spawner/jobs/{spawn_id}")
-    async def job(spawn_id: str, caller: reader) -> JobDetail:  # type: ignore[valid-type]
+    async def job(spawn_id: str, caller: _JobReader) -> JobDetail:
         ledger.moment("look", spawn_id)
         if spawn_id not in ledger.jobs:
             raise NotFound("no such job")
@@ -125,7 +127,7 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
         return JobDetail.model_validate({**_job(spawn_id, status), **_DETAIL})
 
     @router.post("/spawner/jobs/{spawn_id}/kill")
-    async def kill(spawn_id: str, caller: writer) -> Job:  # type: ignore[valid-type]
+    async def kill(spawn_id: str, caller: _JobWriter) -> Job:
         ledger.killed.append(spawn_id)
         return Job.model_validate(_job(spawn_id, "KILLED"))
 
@@ -135,22 +137,20 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
 def hermes_room(house: House, ledger: Ledger) -> FastAPI:
     """Hermes, as far as madre's steps ask of it; no model is brought anywhere."""
     router = APIRouter(prefix="/hermes")
-    writer = Annotated[Caller, Depends(Requires(Scope.MODELS_WRITE))]
-    reader = Annotated[Caller, Depends(Requires(Scope.MODELS_READ))]
 
     @router.get("/models")
-    async def models(caller: reader) -> Page[LocalModel]:  # type: ignore[valid-type]
+    async def models(caller: _ModelReader) -> Page[LocalModel]:
         ledger.asked.append(("models", ""))
         return Page(items=[LocalModel.model_validate(_model(name, on)) for name, on in ledger.enabled.items()])
 
     @router.get("/models/{name}")
-    async def model(name: str, caller: reader) -> LocalModel:  # type: ignore[valid-type]
+    async def model(name: str, caller: _ModelReader) -> LocalModel:
         if name not in ledger.enabled:
             raise NotFound(f"There is no model {name!r}.")
         return LocalModel.model_validate(_model(name, ledger.enabled[name]))
 
     @router.patch("/models/{name}")
-    async def patch(name: str, body: ModelPatch, caller: writer) -> LocalModel:  # type: ignore[valid-type]
+    async def patch(name: str, body: ModelPatch, caller: _ModelWriter) -> LocalModel:
         assert body.enabled is not None
         assert body.model_fields_set == {"enabled"}
         ledger.moment("patch", name)
@@ -159,7 +159,7 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         return LocalModel.model_validate(_model(name, body.enabled))
 
     @router.post("/models/pull")
-    async def pull(request: Request, body: ModelPull, caller: writer) -> Response:  # type: ignore[valid-type]
+    async def pull(request: Request, body: ModelPull, caller: _ModelWriter) -> Response:
         key = request.headers["idempotency-key"]
         ledger.asked.append(("pull", key))
         ledger.moment("pull", key)
@@ -175,7 +175,7 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         return answer
 
     @router.get("/jobs/{job_id}")
-    async def job(job_id: str, caller: reader) -> DownloadJob:  # type: ignore[valid-type]
+    async def job(job_id: str, caller: _ModelReader) -> DownloadJob:
         ledger.moment("look", job_id)
         ledger.jobs[job_id] -= 1
         return DownloadJob.model_validate(_download(job_id, "DONE" if ledger.jobs[job_id] < 0 else "RUNNING"))
@@ -222,8 +222,8 @@ def _job(spawn_id: str, status: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_LIFE = {"daughter_id": "d", "attempt_id": "a", "subtasks": []}
-_DETAIL = {
+_LIFE: dict[str, Any] = {"daughter_id": "d", "attempt_id": "a", "subtasks": []}
+_DETAIL: dict[str, Any] = {
     "code": None, "metadata": {}, "tool_allowlist": [], "daughters": [], "attempts": [], "ancestors": [],
     "subtasks": [], "children": [], "changed_files": None, "result": None, "output_tail": "hello\n",
 }  # fmt: skip

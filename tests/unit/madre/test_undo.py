@@ -9,15 +9,15 @@ import pytest
 from config.contracts.plans import Status
 from madre.plan import Plan
 from madre.undo import is_met, to_undo, undo_of
-from tests.support.plans import NOW, running_plan, with_step
+from tests.support.plans import NOW, Told, running_plan, with_step
 
 
 def done(plan: Plan, number: int, **result: Any) -> Plan:
     return with_step(plan, number, status=Status.DONE, result=result)
 
 
-SANITY = ("db.sanity", {})
-NOTICE = ("comm.notify", {"message": "m"})
+SANITY: Told = ("db.sanity", {})
+NOTICE: Told = ("comm.notify", {"message": "m"})
 
 
 def test_a_step_without_a_condition_is_done() -> None:
