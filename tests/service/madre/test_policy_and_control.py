@@ -18,7 +18,7 @@ async def test_full_keeps_everything_up_and_solo_madre_lets_it_sleep(tmp_path: P
         assert (await madre.get("policy/full/status"))["active"] is False
         assert await madre.post("policy/full/apply") == {"policy": "full", "active": True, "applied": True}
         assert (await madre.post("policy/full/apply"))["applied"] is False
-        await eventually(lambda: madre.get("state"), lambda seen: len(seen["active_services"]) == 4)
+        await eventually(lambda: madre.get("state"), lambda seen: len(seen["active_services"]) == 5)
         await eventually(lambda: madre.state_of("switch"), lambda seen: seen == "ready")
         assert (await madre.get("state"))["policy"] == "full"
         await madre.post("policy/solo_madre/apply")
