@@ -404,3 +404,19 @@ async def test_events_tell_of_plans_without_their_contents(tmp_path: Path) -> No
         await desk.confirm(plan, OLGA)
         told = [(row.type, row.data["plan_id"]) for row in await desk.rows(EventRow) if row.type.startswith("plan.")]
         assert told == [("plan.planned", plan["plan_id"]), ("plan.confirmed", plan["plan_id"])]
+
+
+async def test_maintenance_takes_old_plans_with_their_steps_and_leaves_what_waits(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        waiting = await desk.control(OLGA, "power.apply_policy", target="full")
+        over = await desk.control(OLGA, "power.apply_policy", target="full")
+        await desk.ask("POST", f"{PLAN}/{over['plan_id']}/cancel", {}, by=OLGA)
+        desk.clock.advance(91 * 86_400)
+        looked = await desk.madre.post("maintenance")
+        assert looked["findings"]["rows_past_term"]["plans"] == 1
+        assert len(await desk.rows(PlanRow)) == 2
+        applied = await desk.madre.post("maintenance", {"apply": True})
+        assert applied["findings"]["rows_deleted"]["plans"] == 1
+        assert [row.plan_id for row in await desk.rows(PlanRow)] == [waiting["plan_id"]]
+        assert {row.plan_id for row in await desk.rows(PlanStep)} == {waiting["plan_id"]}
+        assert {row.plan_id for row in await desk.rows(ConfirmationRow)} == {waiting["plan_id"]}
