@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from config.auth import Scope
 from config.contracts.intents import Domain
 from config.contracts.plans import Risk, StepType
-from config.services import FLEET, service_named
+from config.services import FLEET
 
 __all__ = ["Action", "Arguments", "Domain", "Heard", "Nothing", "Risk", "ServiceName", "StepType"]
 
@@ -47,7 +47,9 @@ class Heard(StrEnum):
 
 
 def _known(name: str) -> str:
-    return service_named(name).name
+    if name not in FLEET:
+        raise ValueError(f"there is no service called {name!r}; one of {', '.join(FLEET)}")
+    return name
 
 
 ServiceName = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FLEET)})]

@@ -41,7 +41,7 @@ class Hearable:
         return any(token.it or (token.word in marks.PRONOUNS and not token.concepts) for token in self.tokens)
 
 
-Heard_ = tuple[Any, frozenset[int]] | None
+Found = tuple[Any, frozenset[int]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def listened(arguments: type[Arguments]) -> tuple[Listened, ...]:
     )
 
 
-def hear(argument: Listened, around: Hearable) -> Heard_:
+def hear(argument: Listened, around: Hearable) -> Found:
     """What `argument` is, and where that is said; what "it" is, where nothing is."""
     found = _EARS[argument.how](argument, around)
     if found is None and around.says_it and argument.how in around.it:
@@ -77,11 +77,11 @@ def _values(annotation: Any) -> tuple[str, ...]:
     return tuple(typing.get_args(annotation)) if typing.get_origin(annotation) is typing.Literal else ()
 
 
-def _service(_argument: Listened, around: Hearable) -> Heard_:
+def _service(_argument: Listened, around: Hearable) -> Found:
     return next(((token.word, frozenset([i])) for i, token in around.of(Kind.SERVICE)), None)
 
 
-def _services(_argument: Listened, around: Hearable) -> Heard_:
+def _services(_argument: Listened, around: Hearable) -> Found:
     named = list(around.of(Kind.SERVICE))
     if named:
         return list(dict.fromkeys(token.word for _, token in named)), frozenset(i for i, _ in named)
@@ -92,21 +92,21 @@ def _services(_argument: Listened, around: Hearable) -> Heard_:
     return None
 
 
-def _duration(_argument: Listened, around: Hearable) -> Heard_:
+def _duration(_argument: Listened, around: Hearable) -> Found:
     for i, token in around.of(Kind.SPAN):
         if token.seconds is not None:
             return round(token.seconds) if token.seconds >= 1 else token.seconds, frozenset([i])
     return None
 
 
-def _memory(_argument: Listened, around: Hearable) -> Heard_:
+def _memory(_argument: Listened, around: Hearable) -> Found:
     for i in sorted(around.free):
         if found := memory_at(around.tokens, i):
             return round(found[0]), frozenset(range(i, found[1]))
     return None
 
 
-def _count(argument: Listened, around: Hearable) -> Heard_:
+def _count(argument: Listened, around: Hearable) -> Found:
     for i in sorted(around.free):
         found = number_at(around.tokens, i)
         if found and found[1] < len(around.tokens) and argument.name in around.tokens[found[1]].concepts:
@@ -114,7 +114,7 @@ def _count(argument: Listened, around: Hearable) -> Heard_:
     return None
 
 
-def _name(_argument: Listened, around: Hearable) -> Heard_:
+def _name(_argument: Listened, around: Hearable) -> Found:
     """The names that are said, one for each thing: `gemma 3` is one, `gemma and smollm` are two."""
     words = [i for i, token in around.of(Kind.WORD) if _may_name(token)]
     exact = [i for i, _ in around.of(Kind.NAME, Kind.QUOTE, Kind.CODE)]
@@ -152,48 +152,49 @@ def _is_content(token: Token) -> bool:
     return token.word not in marks.ALL and token.kind is not Kind.MARK
 
 
-def _text(_argument: Listened, around: Hearable) -> Heard_:
+def _text(_argument: Listened, around: Hearable) -> Found:
     return next(((token.text.strip(), frozenset([i])) for i, token in around.of(Kind.QUOTE, Kind.CODE)), None)
 
 
-def _code(_argument: Listened, around: Hearable) -> Heard_:
+def _code(_argument: Listened, around: Hearable) -> Found:
     found = [*around.of(Kind.CODE), *around.of(Kind.QUOTE)]
     return (found[0][1].text, frozenset([found[0][0]])) if found and found[0][1].text.strip() else None
 
 
-def _id(_argument: Listened, around: Hearable) -> Heard_:
+def _id(_argument: Listened, around: Hearable) -> Found:
     for i, token in around.of(Kind.NAME, Kind.NUMBER, Kind.QUOTE):
         if any(letter.isdigit() for letter in token.text):
             return token.text, frozenset([i])
     return None
 
 
-def _source(_argument: Listened, around: Hearable) -> Heard_:
-    return next(
-        ((token.text, frozenset([i])) for i, token in around.of(Kind.ADDRESS) if token.text.startswith(_SOURCES)), None
-    )
+def _source(_argument: Listened, around: Hearable) -> Found:
+    for i, token in around.of(Kind.ADDRESS):
+        if token.text.lower().startswith(_SOURCES):
+            return token.text, frozenset([i])
+    return None
 
 
-def _url(_argument: Listened, around: Hearable) -> Heard_:
+def _url(_argument: Listened, around: Hearable) -> Found:
     for i, token in around.of(Kind.ADDRESS, Kind.NAME):
-        if token.text.startswith(("http:", "https:")):
+        if token.text.lower().startswith(("http:", "https:")):
             return token.text, frozenset([i])
         if _SITE.fullmatch(token.text) and not _AUDIO_FILE.match(token.text):
             return f"https://{token.text}", frozenset([i])
     return None
 
 
-def _files(_argument: Listened, around: Hearable) -> Heard_:
+def _files(_argument: Listened, around: Hearable) -> Found:
     found = [(i, token) for i, token in around.of(Kind.NAME, Kind.QUOTE) if _AUDIO_FILE.match(token.text)]
     return ([token.text for _, token in found], frozenset(i for i, _ in found)) if found else None
 
 
-def _file(argument: Listened, around: Hearable) -> Heard_:
+def _file(argument: Listened, around: Hearable) -> Found:
     found = _files(argument, around)
     return (found[0][0], frozenset([min(found[1])])) if found else None
 
 
-def _choice(argument: Listened, around: Hearable) -> Heard_:
+def _choice(argument: Listened, around: Hearable) -> Found:
     for i, token in around.of(Kind.WORD, Kind.NAME, Kind.SERVICE):
         for value in argument.values:
             if _means(token, value.casefold()) or value.casefold() == token.word:
@@ -205,7 +206,7 @@ def _means(token: Token, value: str) -> bool:
     return value in token.concepts or f"={value}" in token.concepts
 
 
-def _flag(argument: Listened, around: Hearable) -> Heard_:
+def _flag(argument: Listened, around: Hearable) -> Found:
     """A flag may be what is asked for (`verify the models`), so every word is heard, free or not."""
     for i, token in enumerate(around.tokens):
         if _means(token, argument.name):
@@ -214,7 +215,7 @@ def _flag(argument: Listened, around: Hearable) -> Heard_:
     return None
 
 
-_EARS: Mapping[Heard, Callable[[Listened, Hearable], Heard_]] = {
+_EARS: Mapping[Heard, Callable[[Listened, Hearable], Found]] = {
     Heard.SERVICE: _service,
     Heard.SERVICES: _services,
     Heard.DURATION: _duration,

@@ -78,6 +78,7 @@ DESTRUCTIVE = tuple(  # beginnings of words: whatever the ending, somebody speak
         """
     )
 )
+LOSING = words("delete kill wipe")  # the concepts of the same
 HARMLESS = words("borrador borradores material materials mates terminal rms formato formatos formats")
 SPOKEN_SERVICES = {  # what people call services
     "tentaculo": "tentaculo_link",

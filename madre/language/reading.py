@@ -103,11 +103,13 @@ def _floor(tokens: Sequence[Token], action: str | None) -> Risk:
 
 
 def _destructive(tokens: Sequence[Token]) -> tuple[str, ...]:
-    return tuple(
-        token.text
-        for token in tokens
-        if token.kind is Kind.WORD and token.word.startswith(marks.DESTRUCTIVE) and token.word not in marks.HARMLESS
-    )
+    return tuple(token.text for token in tokens if token.kind is Kind.WORD and _loses(token))
+
+
+def _loses(token: Token) -> bool:
+    """Whether a word speaks of losing something, in whatever form, or may be a mistyping of one that does."""
+    begins = token.word.startswith(marks.DESTRUCTIVE) and token.word not in marks.HARMLESS
+    return begins or not marks.LOSING.isdisjoint(token.concepts)
 
 
 def _target(arguments: Mapping[str, Any]) -> str | None:

@@ -39,7 +39,7 @@ def is_typed(text: str) -> bool:
 
 def parse_all(text: str) -> tuple[Intent, ...]:
     """The intents of a text of one or more lines; Invalid for a line that is none."""
-    return tuple(parse_typed(line) for line in text.splitlines() if line.strip())
+    return tuple(parse_typed(line) for line in text.split("\n") if line.strip())
 
 
 def parse_typed(text: str) -> Intent:
