@@ -102,7 +102,7 @@ class Nursery:
                     *self._command,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
-                    env={"PATH": os.defpath, "PYTHONPATH": str(_HOUSE)},  # nothing that a daughter could find there
+                    env={"PATH": os.defpath, "PYTHONPATH": str(_HOUSE), "HOME": "/"},  # nothing to be found there
                     start_new_session=True,  # what ends Spawner's group leaves it the time to end its daughters
                 )
                 self._hearing = asyncio.create_task(self._hear(self._process))

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import select
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from spawner.cage import Ending, Rung, Verdict
-from spawner.nursery import kernel, order, sandlocked
+from spawner.nursery import confine, kernel, order, sandlocked
 from spawner.nursery.tree import Tree, end_strays
 from spawner.nursery.warden import KILL, guard
 
@@ -82,6 +83,7 @@ class Nursery:
             verdict = Verdict(Ending.REFUSED, detail=self._without_sandlock())
             os.write(1, order.ended(said.run, verdict))
             return
+        confine.prepare(said.rung, said.user, said.task.network)
         self._fork(said)
 
     def _fork(self, wanted: order.Order) -> None:
@@ -152,6 +154,8 @@ def _tasks_of(user: int) -> int:
 def main() -> int:
     """Serve to the end."""
     kernel.adopt_orphans()
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        signal.signal(number, signal.SIG_DFL)  # for those to be forked, whatever our parent ignored
     gc.freeze()
     gc.disable()  # a forked warden would only copy pages by it
     nursery = Nursery()

@@ -46,7 +46,7 @@ def become(task: Task, hold: Hold, output: int) -> None:
     kernel.gain_nothing_by_exec()
     if rules is not None:
         kernel.landlock_restrict(rules)
-    program = seccomp.program(seccomp.rules_for(_strictness(task, hold), os.getpid()))
+    program = seccomp.filter_for(_strictness(task.network, hold), os.getpid())
     if program is not None:
         kernel.filter_system_calls(program)
     os.execvpe(task.argv[0], task.argv, environment(task))
@@ -55,7 +55,7 @@ def become(task: Task, hold: Hold, output: int) -> None:
 def attach(output: int) -> None:
     """A session of its own, nothing to read, one pipe for all that is said, usual signals."""
     os.setsid()
-    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores; for others see the nursery's `main`
         signal.signal(number, signal.SIG_DFL)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -105,7 +105,13 @@ def _ruleset(task: Task, hold: Hold) -> int | None:
     return landlock.ruleset(files, network=task.network, abi=kernel.landlock_abi())
 
 
-def _strictness(task: Task, hold: Hold) -> seccomp.Strictness:
+def prepare(rung: Rung, user: int | None, network: bool) -> None:
+    """Think beforehand, for all who are forked afterwards, what is the same for each of them."""
+    seccomp.filter_for(_strictness(network, Hold(rung, user, 0, None)), 0)
+    landlock.open_system()
+
+
+def _strictness(network: bool, hold: Hold) -> seccomp.Strictness:
     scoped = hold.rung is Rung.LANDLOCK and kernel.landlock_abi() >= landlock.SCOPE_ABI
     shares_user = hold.user is None
-    return seccomp.Strictness(task.network, shares_user, signals_open=shares_user and not scoped)
+    return seccomp.Strictness(network, shares_user, signals_open=shares_user and not scoped)

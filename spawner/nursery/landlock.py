@@ -11,8 +11,8 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ NETWORK_SETTINGS: Final = tuple(
 )
 SOURCES: Final = tuple(map(Path, ("/dev/zero", "/dev/random", "/dev/urandom")))
 SINKS: Final = (Path("/dev/null"), Path("/dev/full"))
+_LASTING: Final = frozenset((*SYSTEM, *SOURCES, *SINKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,34 @@ def _rights_of(abi: int) -> int:
 
 
 def _allow(rules: int, path: Path, rights: int) -> None:
-    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+    if path in _LASTING:
+        opened, is_folder = open_system().get(path, (-1, False))
+    else:
+        opened, is_folder = _opened(path)
+    if opened < 0:
+        return
+    allowed = rights if is_folder else rights & _FILE_RIGHTS
+    kernel.landlock_rule(rules, _PATH_BENEATH, struct.pack("=Qi", allowed, opened))
+    if path not in _LASTING:
+        os.close(opened)
+
+
+@cache
+def open_system() -> dict[Path, tuple[int, bool]]:
+    """The folders and devices that every daughter may touch, opened once: a descriptor, and whether it is a folder.
+    Several names of one folder (/bin is often one of /usr/bin) are one."""
+    found: dict[tuple[int, int], tuple[Path, tuple[int, bool]]] = {}
+    for path in _LASTING:
+        if path.exists() and not (path.resolve() != path and path.resolve().is_relative_to("/usr")):
+            about = path.stat()
+            found[(about.st_dev, about.st_ino)] = (path, _opened(path))
+    return dict(found.values())
+
+
+def _opened(path: Path) -> tuple[int, bool]:
+    """A descriptor, -1 where there is none to be had; whether it is a folder's."""
+    try:
         opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            is_folder = stat.S_ISDIR(os.fstat(opened).st_mode)
-            allowed = rights if is_folder else rights & _FILE_RIGHTS
-            kernel.landlock_rule(rules, _PATH_BENEATH, struct.pack("=Qi", allowed, opened))
-        finally:
-            os.close(opened)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return -1, False
+    return opened, stat.S_ISDIR(os.fstat(opened).st_mode)

@@ -20,7 +20,7 @@ def available() -> str:
     """Why sandlock cannot be had; empty where it can. Loads it, for all keepers to be forked."""
     try:
         import sandlock  # noqa: PLC0415 - only where this rung is tried
-    except (ImportError, OSError) as error:
+    except Exception as error:  # border: whatever ails somebody else's library, there are other rungs
         return f"sandlock cannot be loaded: {error}"
     have, want = sandlock.landlock_abi_version(), sandlock.min_landlock_abi()
     return "" if have >= want else f"sandlock wants Landlock of version {want}, this kernel has {max(have, 0)}"

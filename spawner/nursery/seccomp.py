@@ -12,6 +12,7 @@ import platform
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from spawner.nursery.syscalls import ARCHITECTURES
@@ -84,7 +85,7 @@ def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
         # A pair of datagram sockets could be sent to any Unix address; a connected stream cannot.
         Rule("socketpair", errno.EACCES, 1, _SOCK_KIND, (_SOCK_STREAM, _SOCK_SEQPACKET), only=False),
         *(Rule("clone", argument=0, mask=flag, values=(flag,)) for flag in _NEW_NAMESPACES),
-        Rule("prlimit64", argument=0, values=(0, pid), only=False),
+        Rule("prlimit64", argument=0, values=(0,), only=False),
         Rule("kill", argument=0, values=(_EVERYBODY,)),
     ]
     if strictness.shares_user:
@@ -93,6 +94,16 @@ def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
         rules += [Rule(call) for call in _SIGNALS]
         rules += [Rule(call, argument=0, values=(0, pid), only=False) for call in ("kill", "tgkill")]
     return rules
+
+
+def filter_for(strictness: Strictness, pid: int) -> bytes | None:
+    """The filter of the process `pid`; the same for all where signals need none. None for an unknown architecture."""
+    return _filter(strictness, pid if strictness.signals_open else 0)
+
+
+@cache
+def _filter(strictness: Strictness, pid: int) -> bytes | None:
+    return program(rules_for(strictness, pid))
 
 
 def refused_outright(strictness: Strictness) -> list[str]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
@@ -113,7 +112,7 @@ def below(pid: int) -> Iterator[int]:
 def _children(pid: int) -> list[int]:
     """Those whose parent is one of its threads; none once it is gone."""
     with suppress(OSError):
-        lists = [Path(thread.path, "children").read_text() for thread in os.scandir(f"/proc/{pid}/task")]
+        lists = [_text(f"/proc/{pid}/task/{thread}/children") for thread in os.listdir(f"/proc/{pid}/task")]
         return [int(child) for child in " ".join(lists).split()]
     return []
 
@@ -132,7 +131,7 @@ def largest_ended_mb() -> float:
 def _figure(pid: int) -> tuple[float, float] | None:
     """CPU seconds (of its own and of what it waited for) and resident MiB; None once it is gone, or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     except OSError:
         return None
     if fields[0] in "ZX":
@@ -142,11 +141,23 @@ def _figure(pid: int) -> tuple[float, float] | None:
 
 def _shared_fairly(pid: int) -> float:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = _text(f"/proc/{pid}/smaps_rollup").splitlines()
     except OSError:
         figure = _figure(pid)
         return figure[1] if figure else 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+
+
+def _text(path: str) -> str:
+    """What /proc says, by the shortest way: this is read twenty times a second for each process."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        said = b""
+        while piece := os.read(opened, 1 << 14):
+            said += piece
+        return said.decode(errors="replace")
+    finally:
+        os.close(opened)
 
 
 def _signal(pid: int, number: int) -> None:

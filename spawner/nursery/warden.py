@@ -21,7 +21,7 @@ from spawner.nursery.tree import Tree, ended_cpu_sec, largest_ended_mb
 
 KILL: Final = b"k"  # on the control pipe
 _READ_BYTES: Final = 1 << 16
-_FIRST_SAMPLE_SEC, _SAMPLE_SEC, _FOLDER_EVERY = 0.01, 0.05, 3
+_SAMPLE_SEC, _FOLDER_EVERY = 0.05, 3
 _KILL_SEC: Final = 10.0
 _MIB: Final = 1 << 20
 
@@ -68,7 +68,7 @@ class Warden:
         poll = select.poll()
         for descriptor in (self._said, self._control, over):
             poll.register(descriptor, select.POLLIN)
-        next_sample = self._began + _FIRST_SAMPLE_SEC
+        next_sample = self._began + _SAMPLE_SEC
         while True:
             now = time.monotonic()
             ready = {descriptor for descriptor, _ in poll.poll(max(0, min(next_sample, self._insist_at) - now) * 1000)}
@@ -81,7 +81,7 @@ class Warden:
                 break
             if time.monotonic() >= next_sample:
                 self._judge()
-                next_sample = time.monotonic() + (_SAMPLE_SEC if self._samples > 1 else 2 * _FIRST_SAMPLE_SEC)
+                next_sample = time.monotonic() + _SAMPLE_SEC
         return self._close()
 
     def _listen(self) -> bool:

@@ -156,7 +156,6 @@ OPEN = Strictness(network=True, shares_user=False, signals_open=False)
         (OPEN, "kill", (43, 9), False),
         (OPEN, "kill", (-1, 9), True),
         (STRICT, "prlimit64", (0,), False),
-        (STRICT, "prlimit64", (42,), False),
         (STRICT, "prlimit64", (7,), True),
         (STRICT, "ptrace", (), True),
         (STRICT, "chmod", (), True),
