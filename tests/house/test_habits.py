@@ -118,6 +118,7 @@ ONE_PLACE = {
     "httpx": {"config/clients.py", "config/app.py", "hermes/adapters/web.py"},
     "llama_cpp": {"switch/worker/binding.py"},
     "sandlock": {"spawner/nursery/sandlocked.py"},
+    "dbos": {"madre/adapters/durable.py"},
 }
 
 
