@@ -10,7 +10,8 @@ Each user asks four times a second on average, so 25 of them make 100 requests a
 rest are sentences that become plans which are looked at and, where they wait, cancelled: nothing is changed by them.
 """
 
-# mypy: disallow-untyped-decorators=False  # locust is not there to be looked at
+# locust is not there to be looked at:
+# mypy: disallow-untyped-decorators=False
 
 from __future__ import annotations
 
