@@ -26,7 +26,7 @@ _SENTENCES = ("muestra los modelos", "show status", "estado del sistema", "list 
 
 @events.init_command_line_parser.add_listener
 def _token(parser: ArgumentParser, **_more: Any) -> None:
-    parser.add_argument("--token", default="", help="a token of the fleet", env_var="LOCUST_TOKEN", is_secret=True)  # type: ignore[call-overload]
+    parser.add_argument("--token", default="", help="a token of the fleet", env_var="LOCUST_TOKEN", is_secret=True)
 
 
 class Person(HttpUser):  # type: ignore[misc]
