@@ -30,9 +30,25 @@ from tests.support.house import ADMIN, client_of, house_in, settings_in
 ANA = Caller("ana", Role.USER, "tok-1")
 EVERYTHING = list(Scope)
 HAS: dict[Role, set[Scope]] = {
-    Role.USER: {Scope.CHAT, Scope.STATUS_READ, Scope.MODELS_READ, Scope.POWER_READ},
-    Role.OPERATOR: {Scope.EVENTS_READ, Scope.MODELS_WRITE, Scope.POWER_WRITE},
-    Role.ADMIN: {Scope.TOKENS_ADMIN, Scope.MAINTENANCE},
+    Role.USER: {
+        Scope.CHAT,
+        Scope.STATUS_READ,
+        Scope.MODELS_READ,
+        Scope.POWER_READ,
+        Scope.JOBS_READ,
+        Scope.JOBS_WRITE,
+        Scope.PLANS_READ,
+        Scope.PLANS_WRITE,
+    },
+    Role.OPERATOR: {
+        Scope.EVENTS_READ,
+        Scope.MODELS_WRITE,
+        Scope.POWER_WRITE,
+        Scope.JOBS_ALL,
+        Scope.PLANS_ALL,
+        Scope.AUTONOMY,
+    },
+    Role.ADMIN: {Scope.TOKENS_ADMIN, Scope.MAINTENANCE, Scope.CONVERSATIONS_ALL},
     Role.SYSTEM: {Scope.FLEET},
 }
 
@@ -299,3 +315,12 @@ def test_the_admin_token_stays_the_same_and_the_setting_wins(tmp_path: Path) -> 
     assert made.startswith("vx11_")
     assert len(made) == len("vx11_") + 43
     assert admin_token(settings_in(tmp_path)) == ADMIN
+
+
+async def test_a_seal_is_for_one_purpose_and_the_same_in_every_service(tmp_path: Path) -> None:
+    clock = ManualClock()
+    madre, other = authority(tmp_path, "madre", clock), authority(tmp_path, "switch", clock)
+    assert madre.seal("plans", b"this") == other.seal("plans", b"this")
+    assert len({madre.seal("plans", b"this"), madre.seal("plans", b"that"), madre.seal("tasks", b"this")}) == 3
+    elsewhere = authority(tmp_path / "elsewhere", "madre", clock)
+    assert elsewhere.seal("plans", b"this") != madre.seal("plans", b"this")
