@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from config.settings import RetentionSettings
 
 # The time column of each table that has a term; `settings.retention` holds the terms. A row without a time is kept: a
-# plan that is not over has none, and takes its steps and confirmations with it when it goes.
+# plan or a job that is not over has none, and takes what hangs on it along when it goes.
 AGE_COLUMN = {
     "audit_logs": "at",
     "cli_usage_stats": "at",
+    "daughter_tasks": "finished_at",
     "events": "at",
     "fluzo_signals": "at",
     "ia_decisions": "at",
@@ -30,6 +31,7 @@ AGE_COLUMN = {
 LOGS = frozenset(
     {
         "cli_usage_stats",
+        "daughter_tasks",
         "events",
         "fluzo_signals",
         "ia_decisions",

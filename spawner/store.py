@@ -51,7 +51,7 @@ def waiting_count(session: Session) -> int:
 def startable(session: Session, now: datetime) -> list[DaughterTask]:
     """Waiting jobs whose time has come, oldest first."""
     due = or_(DaughterTask.not_before.is_(None), DaughterTask.not_before <= now)
-    rows = select(DaughterTask).where(DaughterTask.status == "PENDING", due)
+    rows = select(DaughterTask).where(DaughterTask.status == "PENDING", due, DaughterTask.expires_at > now)
     order = (DaughterTask.created_at, DaughterTask.spawn_id)
     return list(session.scalars(rows.order_by(*order).limit(_WAITING_MAX)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.db_schema.base import Base
@@ -77,7 +77,7 @@ class DaughterRow(Base):
     __tablename__ = "daughters"
 
     daughter_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    spawn_id: Mapped[str] = mapped_column(String(16), index=True)
+    spawn_id: Mapped[str] = mapped_column(ForeignKey("daughter_tasks.spawn_id", ondelete="CASCADE"), index=True)
     generation: Mapped[int]
     predecessor_id: Mapped[str | None] = mapped_column(String(32))
     attempt_id: Mapped[str] = mapped_column(String(32))
@@ -97,7 +97,7 @@ class DaughterAttempt(Base):
     __table_args__ = (Index("ix_daughter_attempts_spawn_id", "spawn_id", "number"),)
 
     attempt_id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    spawn_id: Mapped[str] = mapped_column(String(16))
+    spawn_id: Mapped[str] = mapped_column(ForeignKey("daughter_tasks.spawn_id", ondelete="CASCADE"))
     daughter_id: Mapped[str] = mapped_column(String(32), index=True)
     number: Mapped[int]
     status: Mapped[str] = mapped_column(String(16), index=True)

@@ -23,6 +23,7 @@ class RetentionSettings(BaseSettings):
 
     audit_logs_days: Count = Field(default=90, description="The audit trail.")
     cli_usage_stats_days: Count = Field(default=30, description="What command-line programs were used for.")
+    daughter_tasks_days: Count = Field(default=30, description="Jobs of spawner that have ended, with their tries.")
     events_days: Count = Field(default=30, description="The event journal.")
     fluzo_signals_days: Count = Field(default=14, description="How the machine was, minute by minute.")
     ia_decisions_days: Count = Field(default=30, description="Which AI answered, and what else was there.")

@@ -82,6 +82,7 @@ class Jobs:
         descent = self._descent(session, caller, order, spawn_id)
         row = self._row(caller, order, spawn_id, descent)
         session.add(row)
+        session.flush()  # before what hangs on it
         daughter = born(row, self._desk, None, None)
         session.add(daughter)
         parts = [self._part(session, caller, order, part, row, number) for number, part in enumerate(order.subtasks, 1)]
@@ -143,6 +144,7 @@ class Jobs:
         row = self._row(caller, own, spawn_id, descent)
         row.part, row.correlation_id = number, whole.correlation_id
         session.add(row)
+        session.flush()
         session.add(born(row, self._desk, None, None))
         self._desk.tell(session, row)
         return spawn_id

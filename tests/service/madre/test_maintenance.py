@@ -38,6 +38,7 @@ async def test_looking_changes_nothing(tmp_path: Path) -> None:
         assert report["findings"]["rows_past_term"] == {
             "audit_logs": 0,
             "cli_usage_stats": 0,
+            "daughter_tasks": 0,
             "events": 3,
             "fluzo_signals": 0,
             "ia_decisions": 0,
