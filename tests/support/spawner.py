@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.support.house import client_of, house_in
 ENDED = ("DONE", "ERROR", "KILLED", "EXPIRED")
 WELL = Verdict(Ending.EXITED, exit_code=0, cpu_sec=0.1, wall_sec=0.2, max_rss_mb=9.5)
 FAILED = Verdict(Ending.EXITED, exit_code=1, detail="It ended with the exit code 1.")
+patiently = partial(eventually, within_sec=60)  # a busy machine takes its time
 _NO_REAL_PID = 10_000_000  # beyond what a kernel hands out
 
 
@@ -122,7 +124,7 @@ class Spawner:
 
     async def comes_to(self, spawn_id: str, *status: str, phase: str | None = None) -> dict[str, Any]:
         """A job once it has one of these statuses, and this phase."""
-        return await eventually(
+        return await patiently(
             lambda: self.job(spawn_id), lambda job: job["status"] in status and phase in (None, job["phase"])
         )
 
@@ -140,7 +142,7 @@ class Spawner:
         async def look() -> set[str]:
             return self.cage.at_work
 
-        await eventually(look, lambda found: found == set(codes))
+        await patiently(look, lambda found: found == set(codes))
 
     async def post(self, path: str, body: Any = None, headers: dict[str, str] | None = None) -> httpx.Response:
         """POST below `/spawner/`."""

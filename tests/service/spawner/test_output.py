@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.clock import ManualClock
-from tests.support.eventually import eventually
-from tests.support.spawner import FAILED, ScriptedCage, Spawner, spawner_in
+from tests.support.spawner import FAILED, ScriptedCage, Spawner, patiently, spawner_in
 
 
 async def test_output_is_read_while_the_job_runs_and_from_any_byte(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ async def test_folders_of_old_jobs_are_removed_and_their_rows_stay(tmp_path: Pat
         async def left() -> int:
             return len(list(folder.iterdir()))
 
-        await eventually(left, lambda count: count == 1)
+        await patiently(left, lambda count: count == 1)
         assert (await spawner.job(old["spawn_id"]))["output_tail"] == ""
 
 
@@ -105,13 +104,13 @@ async def test_what_is_said_is_told_as_events_every_two_seconds(tmp_path: Path) 
         async def told() -> list[Any]:
             return spawner.events("job.output")
 
-        [event] = await eventually(told, bool)
+        [event] = await patiently(told, bool)
         assert (event.data["job_id"], event.data["text"], event.data["total_bytes"]) == (spawn_id, "hang 🜁\n", 10)
         assert event.correlation_id == "t-1"
         folder = tmp_path / "data" / "spawner" / "jobs" / spawn_id / "1" / "output"
         with (folder / f"{0:016d}").open("ab") as file:
             file.write(b"\x01" * 9000)
         clock.advance(2)
-        [_, large] = await eventually(told, lambda events: len(events) == 2)
+        [_, large] = await patiently(told, lambda events: len(events) == 2)
         assert large.data["total_bytes"] == 9010
         assert set(large.data["text"]) == {"\x01"}

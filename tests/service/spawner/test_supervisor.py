@@ -12,8 +12,7 @@ import pytest
 from config.db_schema import DaughterAttempt
 from spawner.cage import Ending, Verdict
 from tests.support.clock import ManualClock
-from tests.support.eventually import eventually
-from tests.support.spawner import FAILED, WELL, ScriptedCage, Spawner, spawner_in
+from tests.support.spawner import FAILED, WELL, ScriptedCage, Spawner, patiently, spawner_in
 
 TOO_LONG = Verdict(Ending.TIMEOUT, wall_sec=5)
 TOO_MUCH = Verdict(Ending.MEMORY, detail="It took more than 128 MiB.")
@@ -103,9 +102,7 @@ async def test_max_retries_counts_the_tries_after_the_first(tmp_path: Path) -> N
 
 async def failed_for_the(times: int, spawner: Spawner, spawn_id: str) -> None:
     """Wait until a job has failed so many times and waits for its next try."""
-    job = await eventually(
-        lambda: spawner.job(spawn_id), lambda job: (job["phase"], job["tries"]) == ("backoff", times)
-    )
+    job = await patiently(lambda: spawner.job(spawn_id), lambda job: (job["phase"], job["tries"]) == ("backoff", times))
     assert job["status"] == "PENDING"
 
 
@@ -143,7 +140,7 @@ async def test_without_auto_retry_each_try_is_asked_for(tmp_path: Path) -> None:
         job = await spawner.ran("x", auto_retry=False)
         assert (job["status"], job["phase"], job["tries"]) == ("ERROR", "by_hand", 1)
         await spawner.post(f"execute/{job['spawn_id']}")
-        await eventually(lambda: spawner.job(job["spawn_id"]), lambda job: job["tries"] == 2 and job["finished_at"])
+        await patiently(lambda: spawner.job(job["spawn_id"]), lambda job: job["tries"] == 2 and job["finished_at"])
         await spawner.post(f"execute/{job['spawn_id']}")
         done = await spawner.comes_to(job["spawn_id"], "DONE")
         assert [(attempt["mutation"] or {}).get("kind") for attempt in done["attempts"]] == [None, "by_hand", "by_hand"]
@@ -197,7 +194,7 @@ async def test_a_running_attempt_gives_a_sign_of_life_every_ten_seconds(tmp_path
         await spawner.at_work("hang")
         for _ in range(4):
             clock.advance(10)
-            await eventually(lambda: heartbeats(spawner), lambda seen: seen == [clock.now()])
+            await patiently(lambda: heartbeats(spawner), lambda seen: seen == [clock.now()])
 
 
 async def test_an_attempt_that_nobody_runs_is_stale_after_thirty_seconds(tmp_path: Path) -> None:
@@ -213,7 +210,7 @@ async def test_an_attempt_that_nobody_runs_is_stale_after_thirty_seconds(tmp_pat
             [attempt] = [row for row in session.query(DaughterAttempt) if row.spawn_id == lost]
             attempt.status = "running"
         clock.advance(31)
-        job = await eventually(lambda: spawner.job(lost), lambda job: job["attempts"][0]["kind"] == "stale")
+        job = await patiently(lambda: spawner.job(lost), lambda job: job["attempts"][0]["kind"] == "stale")
         assert job["status"] == "ERROR"
         assert "no sign of life" in job["error"]
 
@@ -230,7 +227,7 @@ async def test_work_is_reported_while_any_job_is_unfinished(tmp_path: Path) -> N
         await spawner.comes_to(spawn_id, "PENDING", phase="backoff")
         assert await working() == 1, "nobody else would start the retry"
         await spawner.post(f"jobs/{spawn_id}/kill")
-        await eventually(working, lambda count: count == 0)
+        await patiently(working, lambda count: count == 0)
 
 
 async def test_subtasks_run_side_by_side_and_the_whole_ends_with_the_last(tmp_path: Path) -> None:
