@@ -149,8 +149,8 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
             raise NotFound(f"There is no model {name!r}.")
         return LocalModel.model_validate(_model(name, ledger.enabled[name]))
 
-    @router.patch("/models/{name}")
-    async def patch(name: str, body: ModelPatch, caller: _ModelWriter) -> LocalModel:
+    @router.api_route("/models/{name}", methods=["PATCH"])
+    async def change(name: str, body: ModelPatch, caller: _ModelWriter) -> LocalModel:
         assert body.enabled is not None
         assert body.model_fields_set == {"enabled"}
         ledger.moment("patch", name)
