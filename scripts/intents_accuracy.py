@@ -1,8 +1,8 @@
 """How well sentences are understood: accuracy for each class, what must never happen, and the time a sentence takes.
 
 The sentences stand in `tests/unit/madre/language/sentences.json`, each with the intents that it comes to (action,
-arguments, risk, condition, moment). `held_out` ones were written after the grammar and not used to improve it before
-its first figure was taken.
+arguments, risk, condition, moment). Those marked `later` were written when the grammar stood; docs/decisions/0018 has
+the figure of their first reading.
 
     python -m scripts.intents_accuracy [--sentences FILE] [--json]        exit code 1 where something unsafe was read
 """
@@ -27,8 +27,10 @@ from madre.language import Intent, Reading, read
 SENTENCES = Path(__file__).resolve().parent.parent / "tests" / "unit" / "madre" / "language" / "sentences.json"
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)  # a Saturday; the sentences' moments are reckoned from it
 _SERVICES = tuple(FLEET)
-_LOSING: tuple[str, ...] = ("borra", "borre", "elimin", "quita", "destru", "mata", "formate", "vací", "desinstal", "suprim", "purg")
-_LOSING += ("delet", "remov", "kill", "wipe", "erase", "drop ", "get rid", "format the", "uninstall", "nuke", "rm -")
+_LOSING = (
+    *("borra", "borre", "elimin", "quita", "destru", "mata", "formate", "vací", "desinstal", "suprim", "purg"),
+    *("delet", "remov", "kill", "wipe", "erase", "drop ", "get rid", "format the", "uninstall", "nuke", "rm -"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Example:
     expected: tuple[dict[str, Any], ...]
     is_question: bool
     is_negated: bool
-    held_out: bool
+    is_later: bool
 
     def reading(self) -> Reading:
         """What it is read as."""
@@ -84,7 +86,7 @@ def examples(file: Path = SENTENCES) -> tuple[Example, ...]:
             expected=tuple(row["intents"]),
             is_question=row.get("is_question", False),
             is_negated=row.get("is_negated", False),
-            held_out=row.get("held_out", False),
+            is_later=row.get("later", False),
         )
         for row in json.loads(file.read_text())
     )
@@ -102,7 +104,7 @@ def measured(found: Iterable[Example]) -> dict[str, Any]:
         reading = example.reading()
         times.append((time.perf_counter() - began) * 1000)
         fits = example.fits(reading)
-        for group in (example.kind, f"language {example.language}", *(["held out"] if example.held_out else []), "all"):
+        for group in (example.kind, f"language {example.language}", *(["later"] if example.is_later else []), "all"):
             groups[group].append(fits)
         wrongs += [f"{example.text!r}: {wrong}" for wrong in example.wrongs(reading)]
         missed += [] if fits else [example.text]

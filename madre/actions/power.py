@@ -85,8 +85,10 @@ ROWS = (
             "open {services}",
             "wake {services}",
             "keep {services}",
+            "keep open {services}",
             "enable {services}",
             "turn on {services}",
+            "set on {services}",
         ),
     ),
     Action(
@@ -101,7 +103,14 @@ ROWS = (
         reads=("power",),
         writes=("power",),
         undo="power.open_window",
-        says=("close window", "close {services}", "sleep {services}", "stop window", "delete window"),
+        says=(
+            "close window",
+            "close {services}",
+            "sleep {services}",
+            "set sleep {services}",
+            "stop window",
+            "delete window",
+        ),
     ),
     Action(
         "power.hold_window",

@@ -21,6 +21,7 @@ _GREETINGS = words("hola hey hi hello oye oiga ok okay vale bueno bien please po
 _SKIPPED = marks.FILLERS | marks.WISHES | marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.PRONOUNS
 _INSTEAD = words("en_vez_de en_lugar_de instead_of rather_than sin without")
 _HOW_ARE_YOU = words("esta estan va van anda andan sigue is are")
+_LOOKING = frozenset(["check", "show", "verify", "test", "discover"])
 _WHOLE = frozenset(["summarise", "translate", "write"])  # the prompt is the order itself
 _REST = frozenset(["ask", "notify"])  # the prompt is what follows
 
@@ -49,7 +50,10 @@ def clauses_of(tokens: Sequence[Token], text: str) -> list[Clause]:
         handed_on = any(token.kind is Kind.QUOTE and token.word == "" for part in parts for token in part)
         seen = [token for part in parts for token in part]
         is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(seen)
-        found += [replace(clause, is_question=is_question) for clause in _meant(parts)]
+        meant = _meant(parts)
+        if meant and all(clause.is_negated and all(map(_is_skipped, clause.tokens)) for clause in meant):
+            found = [replace(clause, is_negated=True) for clause in found]  # "… No, don't."
+        found += [replace(clause, is_question=is_question) for clause in meant]
     return found
 
 
@@ -69,6 +73,8 @@ def _sentences(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], bool]]:
 
 def _unaddressed(sentence: list[Token]) -> list[Token]:
     """A sentence without the service it is said to (`hermes, scan the folder`); one that "it" means comes last."""
+    if len(sentence) > 1 and sentence[0].word == "si" and sentence[1].word == ",":
+        return sentence[2:]  # "si, borra" is a yes without its accent
     first = next((i for i, token in enumerate(sentence) if token.word not in _GREETINGS), 0)
     rest = sentence[first + 2 :]
     following = next((token for token in rest if not _is_skipped(token)), None)
@@ -117,7 +123,7 @@ def _parts(sentence: Sequence[Token], text: str) -> Iterator[list[Token]]:
 def _begins(sentence: Sequence[Token], i: int) -> bool:
     token = sentence[i]
     if _is_condition(token):
-        return True
+        return sentence[i - 1].concepts.isdisjoint(_LOOKING)  # "check if there is drift" hangs on nothing
     following = next((j for j in range(i + 1, len(sentence)) if not _is_skipped(sentence[j])), None)
     if following is None:
         return False

@@ -20,8 +20,9 @@ from madre.language.lexicon import VERBS
 from madre.language.words import Kind, Token
 
 ENOUGH, ENOUGH_OF_A_NOUN = 0.5, 0.75  # the share of a clause that must be explained
+ENOUGH_FOR_GOOD = 0.75  # where it cannot be taken back
 _MISTYPED = 0.95  # of the confidence is left for each word that had to be mended
-_LIGHT = frozenset(["run", "prepare", "keep"])  # verbs that may lend themselves to another: "run a scan"
+_LIGHT = frozenset(["run", "prepare"])  # verbs that may lend themselves to another: "run a scan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,10 @@ def _weighed(
 ) -> Match | None:
     left = tuple(tokens[i] for i in sorted(content - explained))
     optional = sum(1 for token in left if _may_be_left(token, phrase.action))
+    if any(_forbids(token, phrase.action) for token in left):
+        return None
     share = 1 - (len(left) - optional) / max(1, len(content) - optional)
-    if share < (ENOUGH if phrase.head in VERBS else ENOUGH_OF_A_NOUN):
+    if share < _enough(phrase):
         return None
     wrong = sum(1 for i in content if tokens[i].mended)
     missing = tuple(
@@ -174,6 +177,17 @@ def _weighed(
         heard=heard,
         several=several,
     )
+
+
+def _enough(phrase: Phrase) -> float:
+    if phrase.head not in VERBS:
+        return ENOUGH_OF_A_NOUN
+    return ENOUGH if phrase.action.reversible or not phrase.action.changes else ENOUGH_FOR_GOOD
+
+
+def _forbids(token: Token, action: Action) -> bool:
+    """Whether a phrase that leaves this out cannot be meant: what is quoted, and "all" where one would be changed."""
+    return token.kind in (Kind.QUOTE, Kind.CODE) or ("all" in token.concepts and action.changes)
 
 
 def _may_be_left(token: Token, action: Action) -> bool:

@@ -49,7 +49,7 @@ VERBS: dict[str, Verb] = {
     "install": Verb("instalar", "install add"),
     "show": Verb(
         "mostrar/muestr listar ensenar consultar visualizar",
-        "show list display see view tell give print ver di dime diga decir da dame lista listado listing",
+        "show list display see view tell give_me give_us print ver di dime diga decir dame danos lista listado listing",
     ),
     "check": Verb("comprobar/comprueb revisar chequear mirar vigilar", "check inspect chequeo revision comprobacion"),
     "verify": Verb("verificar validar", "verify validate verificacion verification"),
@@ -113,7 +113,7 @@ NOUNS: dict[str, str] = {
     "resources": "recursos resources",
     "autonomy": "autonomia autonomy autonomo autonoma autonomous modo_autonomo autonomous_mode",
     "max_retries": "reintento reintentos intentos retry retries",
-    "on": "on up",
+    "on": "on up en_marcha",
     "off": "off down",
     "all": "todo toda todos todas all everything",
     "thing": (  # what may be named and is none of ours: never taken for a name

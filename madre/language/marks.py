@@ -17,8 +17,9 @@ FILLERS = words(
     our their its it this that these those please pls now just right away hey hi hello thanks thank you kindly here
     there is are quickly immediately only named called new current from into as them him her us do perform some any
     which who file code there's i'd then also tambien besides ademas available installed over through via about down
-    by more longer mas modo mode running corriendo loaded cargados registered registrados existing together juntos
-    abierto abierta abiertos abiertas despierto despierta encendido encendida awake
+    up by more longer mas modo mode running corriendo loaded cargados registered registrados existing together
+    juntos yes yeah yep sure claro perfecto perfect great confirmo confirm adelante abierto abierta abiertos
+    abiertas despierto despierta encendido encendida awake
     """
 )
 WISHES = words(  # what may stand before the verb of an order
@@ -36,7 +37,8 @@ NEGATORS = words(
     no not nunca jamas never dont don't don_t doesnt doesn't didnt didn't wouldnt wouldn't couldnt couldn't cannot
     cant can't wont won't shouldnt shouldn't mustnt mustn't ni nor neither tampoco nop nope noo nah evita evitar
     evite avoid olvida olvides olvidate olvidar forget deja_de dejar_de dejes_de en_vez_de en_lugar_de instead_of
-    rather_than prohibido forbidden refrain ninguno ninguna none nobody nadie
+    rather_than prohibido forbidden refrain broma kidding nevermind never_mind olvidalo ninguno ninguna none nobody
+    nadie nothing nada
     """
 )
 WITHOUT = frozenset(["sin", "without"])  # negates a verb that follows; before a noun it is a wish like any other

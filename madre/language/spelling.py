@@ -11,6 +11,7 @@ from collections.abc import Iterable
 SHORTEST = 4  # shorter words are too near to each other
 _LONG = 8  # from here on two mistakes are forgiven
 _INFLECTED = ("o", "s", "n", "d", "ed", "ado", "ada", "ido", "ida", "ando", "endo", "ing", "er", "or")
+_ALIKE = str.maketrans("vzcy", "bssi")  # letters that sound alike
 
 
 class Spelling:
@@ -35,7 +36,7 @@ class Spelling:
         near = {
             known: distance
             for known in found
-            if known[0] == word[0] and not _inflects(word, known) and (distance := mistakes(word, known)) <= allowed
+            if _is_near(word, known) and (distance := mistakes(word, known)) <= allowed
         }
         least = min(near.values(), default=0)
         return frozenset(known for known, distance in near.items() if distance == least)
@@ -62,10 +63,16 @@ def _without_a_letter(word: str) -> set[str]:
     return {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}
 
 
+def _is_near(word: str, known: str) -> bool:
+    """Whether one may be the other mistyped. In a word of four, another letter makes another word (`true`, `trae`)."""
+    replaced = len(word) == len(known) == SHORTEST and sorted(word.translate(_ALIKE)) != sorted(known.translate(_ALIKE))
+    return known[0] == word[0] and not replaced and not _inflects(word, known)
+
+
 def _inflects(word: str, known: str) -> bool:
     """Whether the words may differ by their grammar: they begin alike, and the one that was said ends as forms do."""
     alike = min(len(word), len(known)) - 2
-    if known.startswith(word):  # the end is missing: nobody speaks like that
+    if known.startswith(word) or sorted(known) == sorted(word):  # the end is missing, letters are swapped
         return False
     return word[:alike] == known[:alike] and any(
         word.endswith(ending) and not known.endswith(ending) for ending in _INFLECTED

@@ -19,6 +19,7 @@ from madre.language.numerals import (
     LATER,
     NAMED_TIMES,
     PARTS_OF_DAY,
+    UNITS,
     UNTIL,
     WEEKDAYS,
 )
@@ -48,6 +49,8 @@ def _span_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int
     if word in UNTIL:
         moment = _moment_at(tokens, _past_articles(tokens, i + 1), now, prefixed=True)
         return _span(tokens, i, moment[1], seconds=(moment[0] - now).total_seconds()) if moment else None
+    if (word, _word(tokens, i + 1), _word(tokens, i + 2)) == ("de", "aqui", "a"):
+        return _later(tokens, i, i + 3, now)
     if word in AFTER:
         start = i + 2 if _word(tokens, i + 1) == "de" else i + 1
         return _later(tokens, i, start, now)
@@ -113,22 +116,31 @@ def _day_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int, b
 def _clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False) -> tuple[time, int] | None:
     """`a las 8 y media de la tarde`, `at 3pm`, `15:30`, `at noon`. A bare number is a time after a preposition only."""
     if part := _part_of_day_at(tokens, i):
-        return part
+        return _within(part[0], _clock_at(tokens, part[1])) or part
     if _word(tokens, i) in ("at", "a", "para", "by"):
         i, prefixed = _past_articles(tokens, i + 1), True
-    if i >= len(tokens):
+    if i >= len(tokens) or _word(tokens, i + 1) in UNITS:  # `a 1 hora` is how long
         return None
     if prefixed and _word(tokens, i) in NAMED_TIMES:
         return NAMED_TIMES[_word(tokens, i)], i + 1
+    return _hour_at(tokens, i, prefixed=prefixed)
+
+
+def _hour_at(tokens: Sequence[Token], i: int, *, prefixed: bool) -> tuple[time, int] | None:
     match = _CLOCK.fullmatch(tokens[i].word) if tokens[i].kind in (Kind.NAME, Kind.NUMBER) else None
-    if match:
-        if not (prefixed or match[2] or match[3]):
-            return None
+    if match and (prefixed or match[2] or match[3]):
         return _adjusted(tokens, i + 1, int(match[1]), int(match[2] or 0), match[3] or "")
-    spelled = number_at(tokens, i) if prefixed else None
+    spelled = number_at(tokens, i) if prefixed and match is None else None
     if spelled is None or not 0 <= spelled[0] <= 24:
         return None
     return _adjusted(tokens, spelled[1], int(spelled[0]) % 24, 0, "")
+
+
+def _within(part: time, clock: tuple[time, int] | None) -> tuple[time, int] | None:
+    """A clock time as it is meant in a part of the day: `esta noche a las 9` is 21:00."""
+    if clock is None:
+        return None
+    return clock[0].replace(hour=clock[0].hour % 12 + 12) if part.hour >= 12 else clock[0], clock[1]
 
 
 def _part_of_day_at(tokens: Sequence[Token], i: int) -> tuple[time, int] | None:

@@ -40,6 +40,7 @@ _PIECES = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _APOSTROPHES = re.compile(r"(?<=[^\W\d_])[’´`ʼ](?=(?:t|d|s|m|ll|re|ve)\b)", re.IGNORECASE)
+_CODE = re.compile(r"\s+(?!for\b|with\b|durante\b|con\b)[^\s:,]+(?:\(|\s*=|\s+-\w|\s+/|\s*\|)")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -169,6 +170,8 @@ def _mended(token: Token, services: tuple[str, ...]) -> Token | None:
     if word in services:
         return replace(token, kind=Kind.SERVICE, word=word, mended=True)
     concepts = frozenset().union(*(vocabulary().words.get(near, frozenset()) for near in meant))
+    if token.word.startswith(marks.DESTRUCTIVE) and marks.LOSING.isdisjoint(concepts):
+        return None
     return replace(token, word=word, concepts=concepts, mended=True)
 
 
@@ -185,13 +188,25 @@ def _spelling(services: tuple[str, ...]) -> Spelling:
 def _handed_on(tokens: list[Token], text: str) -> list[Token]:
     """What follows the colon (or, of code, the line) of an order to hand something on becomes one token."""
     verbs: frozenset[str] = frozenset()
-    for i, token in enumerate(tokens):
+    for i, token in enumerate(tokens[:-1]):
         verbs |= token.concepts & _HANDED_ON
-        breaks = token.word == ":" or (token.word == "\n" and "run" in verbs)
-        if token.kind is Kind.MARK and breaks and verbs and i + 1 < len(tokens):
-            if tokens[i + 1].kind in (Kind.QUOTE, Kind.CODE):
-                return tokens[:i] + tokens[i + 1 :]
-            rest = text[token.end :].strip()
-            kind = Kind.CODE if "run" in verbs else Kind.QUOTE
+        if not verbs or not _hands_on(token, verbs, text):
+            continue
+        if tokens[i + 1].kind in (Kind.QUOTE, Kind.CODE):
+            return tokens[:i] + tokens[i + (token.kind is Kind.MARK) :]
+        rest = text[token.end :].strip()
+        kind = Kind.CODE if "run" in verbs else Kind.QUOTE
+        if token.kind is Kind.MARK:
             return [*tokens[:i], Token(kind, rest, rest, token.end, len(text))]
+        asks = [last for last in tokens[-1:] if last.word == "?"]  # who writes code without a colon may still ask
+        rest = rest.removesuffix("?")
+        return [*tokens[: i + 1], Token(kind, rest, rest, token.end, len(text)), *asks]
     return tokens
+
+
+def _hands_on(token: Token, verbs: frozenset[str], text: str) -> bool:
+    """Whether what comes after a token is to be handed on: after a colon, or code after the word for its language."""
+    if token.kind is Kind.MARK:
+        return token.word == ":" or (token.word == "\n" and "run" in verbs)
+    is_language = not token.concepts.isdisjoint(("python", "command", "shell"))
+    return "run" in verbs and is_language and _CODE.match(text, token.end) is not None
