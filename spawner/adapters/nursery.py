@@ -153,7 +153,6 @@ class NurseryCage:
 
     async def run(self, task: Task, output: Path, started: Callable[[int], None]) -> Verdict:
         """See `Cage.run`."""
-        await asyncio.to_thread(output.mkdir, parents=True, exist_ok=True, mode=0o700)
         if not task.dry_run:
             return await self._run(task, output, started)
         try:

@@ -9,7 +9,8 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass
+import traceback
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ _LEAVE_SEC = 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Warden:
-    """`control` is the pipe it listens to; `number` says which of the daughters' uids is taken."""
+    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken."""
 
     run: str
     pid: int
@@ -42,6 +43,7 @@ class Nursery:
         self._poll.register(0, select.POLLIN)
         self._counted_at, self._count = float("-inf"), 0
         self._no_sandlock: str | None = None
+        self._waiting: tuple[int, _Warden] | None = None
 
     def serve(self) -> None:
         """Until stdin ends; then every daughter does."""
@@ -61,7 +63,8 @@ class Nursery:
     def leave(self) -> None:
         """End all: wardens see their pipes close; whatever had lost its warden is ended here."""
         for warden in self._wardens.values():
-            os.close(warden.control)
+            if warden.control >= 0:
+                os.close(warden.control)
         deadline = time.monotonic() + _LEAVE_SEC
         tree = Tree()
         while self._wardens and time.monotonic() < deadline:
@@ -84,33 +87,51 @@ class Nursery:
             os.write(1, order.ended(said.run, verdict))
             return
         confine.prepare(said.rung, said.user, said.task.network)
-        self._fork(said)
+        self._begin(said)
 
-    def _fork(self, wanted: order.Order) -> None:
-        number = _first_free({warden.number for warden in self._wardens.values()})
+    def _begin(self, wanted: order.Order) -> None:
+        """Hand the order to the warden that waits, and have the next one wait."""
+        number = _first_free({warden.number for warden in self._wardens.values() if warden.run})
         user = None if wanted.user is None else wanted.user + number
         siblings = self._siblings() if user is None else 0
+        watched, waiting = self._waiting or self._fork()
+        line = memoryview(replace(wanted, user=user, siblings=siblings).line())
+        while line:
+            line = line[os.write(waiting.control, line) :]
+        self._wardens[watched] = replace(waiting, run=wanted.run, number=number)
+        self._waiting = self._fork()
+
+    def _dismiss(self) -> None:
+        """Let the warden that waits go."""
+        if self._waiting is not None:
+            descriptor, waiting = self._waiting
+            self._waiting = None
+            os.close(waiting.control)
+            self._wardens[descriptor] = replace(waiting, control=-1)
+
+    def _fork(self) -> tuple[int, _Warden]:
         hears, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_warden(wanted, user, siblings, hears, tells)
+            self._be_warden(hears, tells)
         os.close(hears)
         watched = os.pidfd_open(pid)
-        self._wardens[watched] = _Warden(wanted.run, pid, tells, number)
         self._poll.register(watched, select.POLLIN)
+        warden = self._wardens[watched] = _Warden("", pid, tells, 0)
+        return watched, warden
 
-    def _be_warden(self, wanted: order.Order, user: int | None, siblings: int, hears: int, tells: int) -> NoReturn:
+    def _be_warden(self, hears: int, tells: int) -> NoReturn:
         code = 1
         try:
             os.close(0)
             os.open(os.devnull, os.O_RDONLY)
             for descriptor in (tells, *(other.control for other in self._wardens.values()), *self._wardens):
-                os.close(descriptor)
-            guard(wanted, user, siblings, hears)
+                if descriptor >= 0:
+                    os.close(descriptor)
+            guard(hears)
             code = 0
-        except BaseException as error:  # border: a forked warden must not return into the nursery's code
-            verdict = Verdict(Ending.KILLED, detail=f"its warden failed: {error!r}")
-            os.write(1, order.ended(wanted.run, verdict))
+        except BaseException:  # border: a forked warden must not return into the nursery's code
+            traceback.print_exc()
         finally:
             os._exit(code)
 
@@ -118,12 +139,15 @@ class Nursery:
         """A warden is gone. One that was killed has told nothing and left its tree to us."""
         warden = self._wardens.pop(descriptor)
         self._poll.unregister(descriptor)
-        os.close(warden.control)
+        if warden.control >= 0:
+            os.close(warden.control)
         status = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
         os.close(descriptor)
-        if status is None or status.si_status != 0:
+        if self._waiting and self._waiting[0] == descriptor:
+            self._waiting = None
+        elif warden.run and (status is None or status.si_status != 0):
             end_strays(frozenset(other.pid for other in self._wardens.values()))
-            os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden was killed")))
+            os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden died")))
 
     def _siblings(self) -> int:
         """Processes and threads of this user; looked at now and then."""
@@ -134,6 +158,7 @@ class Nursery:
     def _without_sandlock(self) -> str:
         if self._no_sandlock is None:
             self._no_sandlock = sandlocked.available()
+            self._dismiss()  # it was forked without
         return self._no_sandlock
 
 

@@ -34,9 +34,8 @@ class Hold:
     interpreter: Path | None
 
 
-def become(task: Task, hold: Hold, output: int) -> None:
-    """Turn this process into the task's program; returns only by raising OSError."""
-    attach(output)
+def become(task: Task, hold: Hold) -> None:
+    """Turn this process, which has been attached, into the task's program; returns only by raising OSError."""
     os.chdir(task.folder)
     limit(task.limits, hold)
     rules = _ruleset(task, hold)

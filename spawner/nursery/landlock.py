@@ -19,6 +19,7 @@ from typing import Final
 from spawner.nursery import kernel
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_MAKE_BLOCK = 1 << 11
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _FILE_RIGHTS: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _READ: Final = _EXECUTE | _READ_FILE | _READ_DIR
@@ -68,6 +69,14 @@ def ruleset(files: Files, *, network: bool, abi: int) -> int:
     for path in files.writable:
         _allow(rules, path, every & ~_IOCTL_DEV)
     return rules
+
+
+def domain(abi: int) -> int:
+    """Rules that forbid next to nothing, but make a domain: who is in one may not look into a process that is not, nor
+    signal it."""
+    scopes = 0 if abi < SCOPE_ABI else _ABSTRACT_SOCKETS | _SIGNALS
+    known = struct.pack("=QQQ", _MAKE_BLOCK, 0, scopes)
+    return kernel.landlock_ruleset(known[: 8 if abi < SCOPE_ABI else 24])
 
 
 def _rights_of(abi: int) -> int:

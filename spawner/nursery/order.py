@@ -18,7 +18,8 @@ MAX_DETAIL = 500  # characters: a line is written at once only up to PIPE_BUF by
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One task for one rung. `user`: the first of the uids that are daughters' own, None for the service's.
+    """One task for one rung. `user`: the first of the uids that are daughters' own, None for the service's; what the
+    nursery hands on has that of this daughter, and in `siblings` how many processes and threads already count for it.
 
     `interpreter`: the folder that a Python outside of the system's folders needs to be read. `output`: an empty folder.
     """
@@ -29,6 +30,7 @@ class Order:
     output: Path
     user: int | None = None
     interpreter: Path | None = None
+    siblings: int = 0
 
     def line(self) -> bytes:
         """As it is sent."""
@@ -66,6 +68,7 @@ def read(line: bytes) -> Order | Kill:
         output=Path(said["output"]),
         user=said["user"],
         interpreter=Path(said["interpreter"]) if said["interpreter"] else None,
+        siblings=said["siblings"],
     )
 
 

@@ -26,15 +26,15 @@ def available() -> str:
     return "" if have >= want else f"sandlock wants Landlock of version {want}, this kernel has {max(have, 0)}"
 
 
-def keep(task: Task, hold: confine.Hold, output: int, birth: int) -> int:
+def keep(task: Task, hold: confine.Hold, birth: int) -> int:
     """Run the task in a sandbox to its end; tells its pid on `birth`. Returns the exit code, or minus the signal."""
-    confine.attach(output)
     os.chdir(task.folder)
     confine.limit(task.limits, hold)
     if hold.user is not None:
         confine.drop_to(hold.user)
         kernel.be_visible()  # to its own supervisor threads, which look into the daughter's memory
     kernel.die_with_parent(signal.SIGKILL)
+    _hold_the_keeper()
     if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
     process = _sandbox(task, hold).popen(list(task.argv))
@@ -44,6 +44,16 @@ def keep(task: Task, hold: confine.Hold, output: int, birth: int) -> int:
     if result.signal and result.signal > 0:
         return -int(result.signal)
     return -int(signal.SIGKILL) if result.exit_code is None or result.exit_code < 0 else int(result.exit_code)
+
+
+def _hold_the_keeper() -> None:
+    """What sandlock's supervisor does on the daughter's behalf, it must not do to others: a Landlock domain keeps it
+    from looking into processes outside, and she inherits a filter for what sandlock lets pass."""
+    kernel.gain_nothing_by_exec()
+    kernel.landlock_restrict(landlock.domain(kernel.landlock_abi()))
+    program = seccomp.keepers_filter()
+    if program is not None:
+        kernel.filter_system_calls(program)
 
 
 def _sandbox(task: Task, hold: confine.Hold) -> Any:

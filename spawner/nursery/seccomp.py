@@ -72,6 +72,10 @@ _BY_PATH: Final = (  # on whatever permissions allow: Landlock does not look at 
     "utime", "utimes", "futimesat", "truncate",
 )  # fmt: skip
 _AMONG_EQUALS: Final = ("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat")  # on whatever one owns
+_TO_OTHERS: Final = (
+    Rule("prlimit64", argument=0, values=(0,), only=False),
+    Rule("kill", argument=0, values=(_EVERYBODY,)),
+)
 _SCHEDULING: Final = ("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
 _SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 
@@ -85,8 +89,7 @@ def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
         # A pair of datagram sockets could be sent to any Unix address; a connected stream cannot.
         Rule("socketpair", errno.EACCES, 1, _SOCK_KIND, (_SOCK_STREAM, _SOCK_SEQPACKET), only=False),
         *(Rule("clone", argument=0, mask=flag, values=(flag,)) for flag in _NEW_NAMESPACES),
-        Rule("prlimit64", argument=0, values=(0,), only=False),
-        Rule("kill", argument=0, values=(_EVERYBODY,)),
+        *_TO_OTHERS,
     ]
     if strictness.shares_user:
         rules += [Rule(call) for call in (*_AMONG_EQUALS, *_SCHEDULING)]
@@ -104,6 +107,11 @@ def filter_for(strictness: Strictness, pid: int) -> bytes | None:
 @cache
 def _filter(strictness: Strictness, pid: int) -> bytes | None:
     return program(rules_for(strictness, pid))
+
+
+def keepers_filter() -> bytes | None:
+    """What the keeper of a sandbox can do without, and hands down: others' limits, signals to everybody."""
+    return program(_TO_OTHERS)
 
 
 def refused_outright(strictness: Strictness) -> list[str]:

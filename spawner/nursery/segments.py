@@ -20,6 +20,7 @@ class Segments:
     def __init__(self, folder: Path, cap: int) -> None:
         self.total = 0
         self.dropped = 0
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._sizes = {"head": max(1, cap // 2), "tail": max(1, cap // 2 // _TAIL_PARTS)}
         self._tail: list[tuple[Path, int]] = []

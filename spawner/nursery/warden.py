@@ -10,7 +10,7 @@ import select
 import signal
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
 from spawner.cage import Ending, Limits, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
@@ -26,41 +26,84 @@ _KILL_SEC: Final = 10.0
 _MIB: Final = 1 << 20
 
 
-def guard(wanted: Order, user: int | None, siblings: int, control: int) -> None:
-    """Run one order to its end and report it on stdout. `control` says `KILL`, or ends."""
+def guard(control: int) -> None:
+    """Have a daughter ready, wait for an order on `control`, run it to its end and report on stdout.
+
+    After the order `control` says `KILL`, or ends.
+    """
     kernel.adopt_orphans()
+    unborn = Unborn()
+    line, rest = _line(control)
+    if not line:
+        return
+    wanted = order.read(line)
+    assert isinstance(wanted, Order)
     try:
-        if user is not None:
-            _give(wanted, user)
-        warden = Warden(wanted, confine.Hold(wanted.rung, user, siblings, wanted.interpreter), control)
+        if wanted.user is not None:
+            _give(wanted, wanted.user)
+        warden = Warden(wanted, unborn, control)
     except OSError as error:
         _tell(order.ended(wanted.run, Verdict(Ending.REFUSED, detail=f"it could not be started: {_reason(error)}")))
         return
+    if rest:
+        warden.kill()
     _tell(order.ended(wanted.run, warden.watch()))
+
+
+class Unborn:
+    """A daughter-to-be: forked beforehand, so that becoming one takes the least time. Ends when its parent does."""
+
+    def __init__(self) -> None:
+        self.output, says = os.pipe()
+        hears, self._orders = os.pipe()
+        self._birth, tells = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._orders)
+            _be_born(hears, says, tells)
+        for descriptor in (says, hears, tells):
+            os.close(descriptor)
+        os.set_blocking(self.output, False)
+
+    def become(self, wanted: Order) -> int:
+        """Have the program begin: its pid. OSError where it cannot; then there is nothing to wait for any more."""
+        rest = memoryview(wanted.line())
+        while rest:
+            rest = rest[os.write(self._orders, rest) :]
+        said = b""
+        while piece := os.read(self._birth, 512):
+            said += piece
+        if not said:
+            return self.pid
+        if said[:1].isdigit():
+            return int(said)
+        os.waitpid(self.pid, 0)
+        raise OSError(said.decode(errors="replace"))
 
 
 class Warden:
     """Watches one tree. OSError where she could not be started."""
 
-    def __init__(self, wanted: Order, hold: confine.Hold, control: int) -> None:
+    def __init__(self, wanted: Order, unborn: Unborn, control: int) -> None:
         self._limits: Limits = wanted.task.limits
-        self._rung = hold.rung
+        self._rung = wanted.rung
         self._folder = str(wanted.task.folder)
         self._before = _held(self._folder, 1 << 30)
         self._gained = (0, 0)
         self._control = control
+        self._said, self._child = unborn.output, unborn.pid
         self._segments = Segments(wanted.output, self._limits.output_bytes)
-        self._began = time.monotonic()
-        self._said, writes = os.pipe()
-        self._child, pid = _born(wanted, hold, writes)
-        os.close(writes)
-        os.set_blocking(self._said, False)
-        self._tree = Tree({self._child} if hold.rung is Rung.SANDLOCK else ())
+        self._tree = Tree({self._child} if wanted.rung is Rung.SANDLOCK else ())
         self._samples = 0
         self._peak_mb = 0.0
         self._sentence: Sentence | None = None
         self._insist_at = float("inf")
-        _tell(order.started(wanted.run, pid))
+        self._began = time.monotonic()
+        _tell(order.started(wanted.run, unborn.become(wanted)))
+
+    def kill(self) -> None:
+        """Have her end: ask, and insist."""
+        self._end(Sentence(Ending.KILLED, "it was killed", GRACE_SEC))
 
     def watch(self) -> Verdict:
         """Until she has ended, by herself or by us, and nothing is left."""
@@ -93,9 +136,10 @@ class Warden:
         return True
 
     def _ordered(self) -> None:
-        wished = os.read(self._control, 1) == KILL
-        grace = GRACE_SEC if wished else 0.0
-        self._end(Sentence(Ending.KILLED, "it was killed" if wished else "Spawner is gone", grace))
+        if os.read(self._control, 1) == KILL:
+            self.kill()
+        else:
+            self._end(Sentence(Ending.KILLED, "Spawner is gone"))
 
     def _judge(self) -> None:
         self._samples += 1
@@ -153,33 +197,14 @@ class Warden:
         return False
 
 
-def _born(wanted: Order, hold: confine.Hold, output: int) -> tuple[int, int]:
-    """Fork the daughter (or her keeper) and wait until the program has begun: our child, and the program's pid."""
-    hears, tells = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _be_born(wanted, hold, output, tells)
-    os.close(tells)
-    said = b""
-    while piece := os.read(hears, 512):
-        said += piece
-    os.close(hears)
-    if said[:1].isdigit():
-        return child, int(said)
-    if said:
-        os.waitpid(child, 0)
-        raise OSError(said.decode(errors="replace"))
-    return child, child
-
-
-def _be_born(wanted: Order, hold: confine.Hold, output: int, tells: int) -> None:
-    """In the child: become the program, or say why not. `tells` closes by itself when the program begins."""
+def _be_born(hears: int, output: int, tells: int) -> NoReturn:
+    """In the child: become what is ordered, or say why not. `tells` closes by itself when the program begins."""
     code = 127
     try:
-        if hold.rung is Rung.SANDLOCK:
-            code = sandlocked.keep(wanted.task, hold, output, tells)
-        else:
-            confine.become(wanted.task, hold, output)
+        confine.attach(output)
+        line, _ = _line(hears)
+        if line:
+            code = _become(order.read(line), tells)
     except BaseException as error:  # border: a forked child must not return into its parent's code
         with suppress(OSError):
             os.write(tells, _reason(error).encode()[:500])
@@ -187,6 +212,28 @@ def _be_born(wanted: Order, hold: confine.Hold, output: int, tells: int) -> None
         if code < 0:  # as she ended
             os.kill(os.getpid(), -code)
         os._exit(code)
+
+
+def _become(wanted: Order | order.Kill, tells: int) -> int:
+    """Returns for the keeper of a sandbox alone."""
+    assert isinstance(wanted, Order)
+    hold = confine.Hold(wanted.rung, wanted.user, wanted.siblings, wanted.interpreter)
+    if hold.rung is Rung.SANDLOCK:
+        return sandlocked.keep(wanted.task, hold, tells)
+    confine.become(wanted.task, hold)
+    return 0
+
+
+def _line(descriptor: int) -> tuple[bytes, bytes]:
+    """A line, and what came after it; an empty one at the end."""
+    said = b""
+    while b"\n" not in said:
+        piece = os.read(descriptor, _READ_BYTES)
+        if not piece:
+            return b"", b""
+        said += piece
+    line, _, rest = said.partition(b"\n")
+    return line, rest
 
 
 def _give(wanted: Order, user: int) -> None:
