@@ -50,7 +50,7 @@ def create(
 
     @asynccontextmanager
     async def caged() -> AsyncIterator[None]:
-        desk.held = cage or await best_cage(secrets_of(house))
+        desk.held = cage or await best_cage(secrets_of(house), place=house.settings.spawner_path)
         try:
             yield
         finally:

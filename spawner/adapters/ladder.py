@@ -34,9 +34,14 @@ _FIRST_USER: Final = 61_184  # systemd keeps the range from here to 65519 for us
 _SYSTEM_PYTHONS: Final = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 
 
-async def best_cage(secrets: Sequence[Path] = (), rungs: Sequence[Rung] = tuple(Rung)) -> NurseryCage:
+async def best_cage(
+    secrets: Sequence[Path] = (), *, place: Path | None = None, rungs: Sequence[Rung] = tuple(Rung)
+) -> NurseryCage:
     """The best cage of `rungs` that works here. `secrets` are files and folders that no daughter may read; that they
-    cannot is part of the trial. Takes about half a second for a rung."""
+    cannot is part of the trial. `place` is where daughters' folders are to be (a temporary one if not said): one that
+    others may not enter is out of reach for some rungs. Takes about half a second for a rung."""
+    if place is not None:
+        await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
     nursery = Nursery()
     user, findings = own_user()
     interpreter = interpreter_for(user)
@@ -44,7 +49,7 @@ async def best_cage(secrets: Sequence[Path] = (), rungs: Sequence[Rung] = tuple(
         findings = [*findings, "no Python outside of private folders: python tasks are refused, and nothing is tried"]
     tried: list[Level] = []
     for rung in sorted(rungs, key=list(Rung).index, reverse=True):
-        level = await _tried(rung, user, interpreter, nursery, secrets)
+        level = await _tried(untried(rung, user, interpreter, nursery), interpreter is not None, place, secrets)
         findings = [*findings, *level.findings]
         tried.append(level)
         if level.is_fit_for_untrusted:
@@ -61,22 +66,28 @@ def untried(rung: Rung, user: int | None, interpreter: Interpreter | None, nurse
     return NurseryCage(Level(rung, (), (), user), nursery, interpreter)
 
 
-async def _tried(
-    rung: Rung, user: int | None, interpreter: Interpreter | None, nursery: Nursery, secrets: Sequence[Path]
-) -> Level:
+async def _tried(cage: NurseryCage, can_run: bool, place: Path | None, secrets: Sequence[Path]) -> Level:
     """What a rung is worth here; one that cannot run anything keeps nothing."""
+    rung = cage.level.rung
     if rung is Rung.LANDLOCK and not kernel.landlock_abi():
         return _worthless(rung, "this kernel has no Landlock, or it is switched off")
-    if interpreter is None:
+    if not can_run:
         return _worthless(rung, "it could not be tried")
-    cage = untried(rung, user, interpreter, nursery)
-    with tempfile.TemporaryDirectory(prefix="vx11-trial-", ignore_cleanup_errors=True) as made, ExitStack() as stack:
-        told = stack.enter_context(_temptations(Path(made), secrets))
-        outcomes = await asyncio.gather(*(_try(cage, trial, told, Path(made)) for trial in TRIALS))
+    with ExitStack() as stack:
+        told = stack.enter_context(_temptations(_temporary(stack, None), secrets))
+        rooms = _temporary(stack, place)
+        outcomes = await asyncio.gather(*(_try(cage, trial, told, rooms) for trial in TRIALS))
     refused = next((verdict for verdict, _ in outcomes if verdict.kind is Ending.REFUSED), None)
     if refused is not None:
         return _worthless(rung, refused.detail)
-    return _judged(rung, user, dict(zip(TRIALS, outcomes, strict=True)))
+    return _judged(rung, cage.level.user, dict(zip(TRIALS, outcomes, strict=True)))
+
+
+def _temporary(stack: ExitStack, place: Path | None) -> Path:
+    made = tempfile.TemporaryDirectory(prefix="vx11-trial-", dir=place, ignore_cleanup_errors=True)
+    folder = Path(stack.enter_context(made))
+    folder.chmod(0o755)
+    return folder
 
 
 async def _try(cage: NurseryCage, trial: Trial, told: dict[str, Any], place: Path) -> tuple[Verdict, str]:
