@@ -20,6 +20,7 @@ from config.app import House
 from config.db_schema import AuditLog, EventRow
 from config.services import FLEET, present_services
 from config.settings import PowerSettings
+from tests.support.eventually import eventually
 from tests.support.house import ADMIN_HEADERS, house_in
 from tests.support.ports import free_port_offset
 from tests.support.server import served
@@ -190,3 +191,21 @@ async def test_every_service_answers_its_vital_signs_and_describes_itself(fleet:
             assert described["info"]["title"] == f"VX11 {name}"
             summaries = [call.get("summary") for path in described["paths"].values() for call in path.values()]
             assert all(summaries)
+
+
+async def test_a_task_that_is_spawned_at_the_door_runs_apart_and_its_result_is_told_there(fleet: Fleet) -> None:
+    user, other = await fleet.token("user"), {"x-vx11-token": "vx11_nobody"}
+    wish = {"task_type": "python", "code": "print(6 * 7)", "correlation_id": "c-9", "ttl_seconds": 60}
+    taken = await fleet.door.post("/vx11/spawn", json=wish, headers=user)
+    assert (taken.status_code, taken.json()["correlation_id"]) == (202, "c-9")
+    path = f"/vx11/result/{taken.json()['spawn_id']}"
+
+    async def result() -> dict[str, Any]:
+        return dict((await fleet.door.get(path, headers=user)).json())
+
+    told = await eventually(result, lambda answer: answer["status"] in ("DONE", "ERROR"), within_sec=60)
+    assert (told["status"], told["mode"], told["response"]) == ("DONE", "SPAWNER", "42\n"), told
+    assert told["result"]["attempts"][0]["isolation"] == told["provider"]
+    assert (await fleet.door.get(path, headers=other)).status_code == 403
+    listed = (await fleet.door.get("/spawner/jobs", headers=user)).json()["items"]
+    assert [job["user"] for job in listed] == ["ana"]
