@@ -94,10 +94,11 @@ class Nursery:
         number = _first_free({warden.number for warden in self._wardens.values() if warden.run})
         user = None if wanted.user is None else wanted.user + number
         siblings = self._siblings() if user is None else 0
+        line = replace(wanted, user=user, siblings=siblings).line()
         watched, waiting = self._waiting or self._fork()
-        line = memoryview(replace(wanted, user=user, siblings=siblings).line())
-        while line:
-            line = line[os.write(waiting.control, line) :]
+        if not _said(waiting.control, line):  # it has just died: one that is new has not
+            watched, waiting = self._fork()
+            _said(waiting.control, line)
         self._wardens[watched] = replace(waiting, run=wanted.run, number=number)
         self._waiting = self._fork()
 
@@ -160,6 +161,17 @@ class Nursery:
             self._no_sandlock = sandlocked.available()
             self._dismiss()  # it was forked without
         return self._no_sandlock
+
+
+def _said(descriptor: int, line: bytes) -> bool:
+    """Whether somebody heard it."""
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _first_free(taken: set[int]) -> int:

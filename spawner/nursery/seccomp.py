@@ -72,7 +72,11 @@ _BY_PATH: Final = (  # on whatever permissions allow: Landlock does not look at 
     "utime", "utimes", "futimesat", "truncate",
 )  # fmt: skip
 _AMONG_EQUALS: Final = ("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat")  # on whatever one owns
+_SET_OWNER: Final = (8, 10, 15)  # fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX
+_TYPE_FOR_OTHERS: Final = (0x5412, 0x541C, 0x8901, 0x8902)  # ioctl: TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP
 _TO_OTHERS: Final = (
+    Rule("fcntl", argument=1, values=_SET_OWNER),
+    Rule("ioctl", argument=1, values=_TYPE_FOR_OTHERS),
     Rule("prlimit64", argument=0, values=(0,), only=False),
     Rule("kill", argument=0, values=(_EVERYBODY,)),
 )
@@ -110,7 +114,8 @@ def _filter(strictness: Strictness, pid: int) -> bytes | None:
 
 
 def keepers_filter() -> bytes | None:
-    """What the keeper of a sandbox can do without, and hands down: others' limits, signals to everybody."""
+    """What the keeper of a sandbox can do without, and hands down: others' limits, signals to
+    everybody or by way of a file, keys typed for them."""
     return program(_TO_OTHERS)
 
 

@@ -15,8 +15,8 @@ _EVERYWHERE: Final = {
     "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
 }  # fmt: skip
 _X86_64: Final = {
-    "shmget": 29, "socket": 41, "socketpair": 53, "clone": 56, "kill": 62, "semget": 64, "msgget": 68, "truncate": 76,
-    "chmod": 90, "chown": 92, "lchown": 94, "ptrace": 101, "syslog": 103, "utime": 132,
+    "ioctl": 16, "shmget": 29, "socket": 41, "socketpair": 53, "clone": 56, "kill": 62, "semget": 64, "msgget": 68,
+    "fcntl": 72, "truncate": 76, "chmod": 90, "chown": 92, "lchown": 94, "ptrace": 101, "syslog": 103, "utime": 132,
     "setpriority": 141, "sched_setparam": 142, "sched_setscheduler": 144, "vhangup": 153, "modify_ldt": 154,
     "pivot_root": 155, "adjtimex": 159, "chroot": 161, "acct": 163, "settimeofday": 164, "mount": 165, "umount2": 166,
     "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171, "iopl": 172, "ioperm": 173,
@@ -30,7 +30,8 @@ _X86_64: Final = {
     "memfd_create": 319, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
 }  # fmt: skip
 _AARCH64: Final = {
-    "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "ioprio_set": 30, "umount2": 39, "mount": 40,
+    "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "fcntl": 25, "ioctl": 29, "ioprio_set": 30,
+    "umount2": 39, "mount": 40,
     "pivot_root": 41, "truncate": 45, "chroot": 51, "fchmodat": 53, "fchownat": 54, "vhangup": 58, "quotactl": 60,
     "acct": 89, "unshare": 97, "kexec_load": 104, "init_module": 105,
     "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117, "sched_setparam": 118,

@@ -91,6 +91,7 @@ ESCAPES = (
     _works("a signal to its warden", SIGNALS, "os.kill(warden, signal.SIGCONT)"),
     _works("a signal by descriptor", SIGNALS, "signal.pidfd_send_signal(os.pidfd_open(victim), signal.SIGCONT)"),
     _works("a queued signal", SIGNALS, "queue(victim)"),
+    _works("a signal by way of a file", SIGNALS, "fcntl.fcntl(0, fcntl.F_SETOWN, victim)"),
     _works("another process's limits", SIGNALS, "resource.prlimit(victim, resource.RLIMIT_NOFILE, (64, 64))"),
     _works("another process's priority", SIGNALS, "os.setpriority(os.PRIO_PROCESS, victim, 19)"),
     # Out.
@@ -125,7 +126,7 @@ ESCAPES = (
 
 # Its own folder is the daughter's; and `told` comes as a file there, since the environment is looked at as well.
 PROGRAM = """
-import ctypes, json, os, resource, signal, socket, struct, subprocess, sys
+import ctypes, fcntl, json, os, resource, signal, socket, struct, subprocess, sys
 with open("told.json") as file:
     said = json.load(file)
 NUMBERS, libc = said["numbers"], ctypes.CDLL(None, use_errno=True)
