@@ -190,11 +190,12 @@ async def heartbeats(spawner: Spawner) -> list[Any]:
 async def test_a_running_attempt_gives_a_sign_of_life_every_ten_seconds(tmp_path: Path) -> None:
     clock = ManualClock()
     async with spawner_in(tmp_path, clock=clock) as spawner:
-        await spawner.spawn("hang")
+        spawn_id = await spawner.spawn("hang")
         await spawner.at_work("hang")
         for _ in range(4):
             clock.advance(10)
-            await patiently(lambda: heartbeats(spawner), lambda seen: seen == [clock.now()])
+            assert await patiently(lambda: heartbeats(spawner), lambda seen: seen == [clock.now()])
+        assert (await spawner.job(spawn_id))["status"] == "RUNNING"
 
 
 async def test_an_attempt_that_nobody_runs_is_stale_after_thirty_seconds(tmp_path: Path) -> None:
