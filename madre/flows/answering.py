@@ -28,7 +28,7 @@ from madre.store import plans as plan_store
 from madre.store import power as power_store
 
 _ANSWER_TOKENS = 512
-_GUESS_TOKENS = 400
+_GUESS_TOKENS = 200
 _MOST_PLANS = 5
 
 

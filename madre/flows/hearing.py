@@ -26,7 +26,7 @@ from config.contracts.plans import Plan, Status
 from config.contracts.power import Wake
 from config.db_schema import new_id
 from config.errors import Conflict, Internal, LaneMissing, VX11Error
-from config.logs import correlation_id
+from config.logs import correlation_id, redacted
 from config.services import FLEET, service_named
 from madre import replies
 from madre.actions import ACTIONS
@@ -192,7 +192,7 @@ class Hearing:
             source=said.source,
             priority=said.priority,
             session_id=said.session_id,
-            text=said.text,
+            text=redacted(said.text),
         )
         store.add_asked(session, asked, now)
         return context7.find(session, caller.user, said.session_id, now)
@@ -204,7 +204,7 @@ class Hearing:
             "mode": answer.mode,
             "provider": answer.provider,
             "degraded": answer.degraded,
-            "response": answer.response,
+            "response": answer.response and redacted(answer.response),
             "error": answer.error and answer.error.model_dump(),
             "plan_id": answer.plan_id,
         }
@@ -212,9 +212,9 @@ class Hearing:
         if came.talked_about:
             asked = asked_by(caller, said.text, said.source, said.session_id)
             log_intents(session, map(_wire, came.talked_about), asked, now, outcome=came.outcome)
-        turns = [Turn(now, "user", said.text, answer.intent_id, answer.plan_id)] if said.text else []
+        turns = [Turn(now, "user", redacted(said.text), answer.intent_id, answer.plan_id)]
         if answer.response and not answer.degraded:
-            turns.append(Turn(now, "assistant", answer.response, answer.intent_id, answer.plan_id))
+            turns.append(Turn(now, "assistant", redacted(answer.response), answer.intent_id, answer.plan_id))
         context7.go_on(session, caller.user, said.session_id, turns, came.about, now, self._bounds)
 
 

@@ -178,6 +178,18 @@ async def test_a_conversation_ends_when_nobody_goes_on_with_it(tmp_path: Path) -
         assert len(madre.driver.heard[-1]["messages"]) == 2
 
 
+async def test_a_token_that_is_said_is_not_kept(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path) as madre:
+        secret = "vx11_" + "s" * 43
+        madre.driver.reply = f"So {secret} it is."
+        await madre.say(f"my token is {secret}", ANA, session_id="c")
+        kept = (await madre.call("GET", "sessions/c", ANA)).text
+        assert "[redacted]" in kept
+        with madre.house.db.read() as session:
+            everything = str([[*row] for row in session.execute(select(Task.text, Task.response))])
+        assert secret not in kept + everything
+
+
 async def test_forgotten_on_request(tmp_path: Path) -> None:
     async with spoken_to(tmp_path) as madre:
         await madre.say("hello", ANA, session_id="c")
