@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from config.app import House, create_app, every
 from spawner.adapters.folders import Folders
-from spawner.adapters.ladder import best_cage
+from spawner.adapters.ladder import QUICKEST, STRONGEST, best_cage
 from spawner.adapters.leftovers import Leftovers
 from spawner.cage import Cage
 from spawner.clients import Hermes, Madre, Switch
@@ -50,7 +50,11 @@ def create(
 
     @asynccontextmanager
     async def caged() -> AsyncIterator[None]:
-        desk.held = cage or await best_cage(secrets_of(house), place=house.settings.spawner_path)
+        desk.held = cage or await best_cage(
+            secrets_of(house),
+            place=house.settings.spawner_path,
+            rungs=STRONGEST if desk.settings.isolation == "strongest" else QUICKEST,
+        )
         try:
             yield
         finally:

@@ -89,8 +89,8 @@ class Level:
 class Limits:
     """What a daughter may take at most, with all that it starts. Threads count as processes where the kernel counts.
 
-    `files`: open at once in a process, and held by its folder beyond what was there. `file_mb`: of one file; `disk_mb`:
-    of all that its folder gains. `output_bytes`: what is kept of its output (head and tail); it may say much more
+    `files`: open at once in a process. `file_mb`: of one file; `disk_mb` and `folder_files`: of all that its folder
+    gains. `output_bytes`: what is kept of its output (head and tail); it may say much more
     (`FLOOD`), then it is ended.
     """
 
@@ -101,6 +101,7 @@ class Limits:
     files: int = 256
     file_mb: int = 64
     disk_mb: int = 256
+    folder_files: int = 4096
     output_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:

@@ -219,6 +219,10 @@ class SpawnerSettings(BaseSettings):
     backoff_sec: Annotated[float, Field(ge=0)] = Field(
         default=1, description="Unit of the wait before retry n: min(300, 2^n) of it, give or take."
     )
+    isolation: Literal["quickest", "strongest"] = Field(
+        default="quickest",
+        description="Which way of isolating daughters is tried first: Landlock's, or sandlock's, which starts slower.",
+    )
     weak_isolation: bool = Field(
         default=False,
         description="Whether others than admins may run daughters where they cannot be kept from the fleet's files.",

@@ -89,7 +89,15 @@ time.sleep(20)
 """
 _FILL: Final = "open('large', 'wb').write(bytes(8 << 20))"
 _SMALL: Final = Limits(
-    cpu_sec=5, wall_sec=10, memory_mb=128, processes=8, files=64, file_mb=4, disk_mb=8, output_bytes=1 << 16
+    cpu_sec=5,
+    wall_sec=10,
+    memory_mb=128,
+    processes=8,
+    files=64,
+    file_mb=4,
+    disk_mb=8,
+    folder_files=64,
+    output_bytes=1 << 16,
 )
 
 

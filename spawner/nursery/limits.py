@@ -47,8 +47,8 @@ def _breaches(limits: Limits, sample: Sample) -> Iterator[Sentence]:
         yield Sentence(Ending.PROCESSES, f"it had {sample.processes} processes of {limits.processes}")
     if sample.disk_mb > limits.disk_mb:
         yield Sentence(Ending.DISK, f"its folder gained {sample.disk_mb:.0f} MiB of {limits.disk_mb}")
-    if sample.files > limits.files:
-        yield Sentence(Ending.DISK, f"its folder gained {sample.files} files of {limits.files}")
+    if sample.files > limits.folder_files:
+        yield Sentence(Ending.DISK, f"its folder gained {sample.files} files of {limits.folder_files}")
     if sample.cpu_sec > limits.cpu_sec:
         yield Sentence(Ending.CPU, f"it computed {sample.cpu_sec:.1f} s of {limits.cpu_sec:g}")
     if sample.wall_sec > limits.wall_sec:

@@ -147,7 +147,7 @@ class Warden:
         taken = self._tree.taken(self._limits.memory_mb)
         self._peak_mb = max(self._peak_mb, taken.memory_mb)
         if self._samples % _FOLDER_EVERY == 0:
-            files, size = _held(self._folder, self._before[0] + self._limits.files)
+            files, size = _held(self._folder, self._before[0] + self._limits.folder_files)
             self._gained = files - self._before[0], size - self._before[1]
         wall = time.monotonic() - self._began
         files, size = self._gained

@@ -22,11 +22,11 @@ LANDLOCK, PIDFD_GETFD = 444, 438
 # A filter of calls is for ever, so a lesser machine is a process of its own.
 LESSER = """
 import asyncio, json, sys
-from spawner.adapters.ladder import best_cage
+from spawner.adapters.ladder import STRONGEST, best_cage
 from spawner.nursery import kernel
 
 async def main():
-    cage = await best_cage()
+    cage = await best_cage(rungs=STRONGEST)
     level = cage.level
     await cage.close()
     print(json.dumps([level.rung, level.is_fit_for_untrusted, level.open_promises, level.findings]))

@@ -23,7 +23,27 @@ from spawner.nursery import kernel, sandlocked
 
 _HOUSE = Path(__file__).parents[2]
 SERVICE_USER = 60_999  # what a service is that is not root, where tests are
-SMALL = Limits(cpu_sec=10, wall_sec=20, memory_mb=128, processes=16, files=64, file_mb=2, disk_mb=8, output_bytes=8192)
+SMALL = Limits(
+    cpu_sec=10,
+    wall_sec=20,
+    memory_mb=128,
+    processes=16,
+    files=64,
+    file_mb=2,
+    disk_mb=8,
+    folder_files=99,
+    output_bytes=8192,
+)
+    cpu_sec=10,
+    wall_sec=20,
+    memory_mb=128,
+    processes=16,
+    files=64,
+    file_mb=2,
+    disk_mb=8,
+    folder_files=99,
+    output_bytes=8192,
+)
 
 
 @dataclass(frozen=True, slots=True)

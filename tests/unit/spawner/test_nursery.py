@@ -20,7 +20,7 @@ from spawner.nursery.seccomp import Strictness
 from spawner.nursery.segments import Segments
 from spawner.nursery.syscalls import ARCHITECTURES
 
-LIMITS = Limits(cpu_sec=10, wall_sec=20, memory_mb=100, processes=5, files=50, disk_mb=30, output_bytes=1000)
+LIMITS = Limits(cpu_sec=10, wall_sec=20, memory_mb=100, processes=5, folder_files=50, disk_mb=30, output_bytes=1000)
 WITHIN = Sample(wall_sec=1, cpu_sec=1, memory_mb=1, processes=1, files=1, disk_mb=1, said_bytes=1)
 STRICT = Strictness(network=False, shares_user=True, signals_open=True)
 ARCHITECTURE, X86 = ARCHITECTURES["x86_64"]
