@@ -21,6 +21,7 @@ from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from madre import plan as life
 from madre import shown
+from madre.actions import Action
 from madre.draft import draft
 from madre.flows.confirming import Confirming, Token
 from madre.flows.ground import Grounds
@@ -172,6 +173,7 @@ class Plans:
             action=", ".join(action.name for action in actions),
             verdict="raised",
             detail="; ".join(plan.reasons),
+            lane=_lane_of(actions),
             plan_id=plan.plan_id,
         )
 
@@ -180,7 +182,10 @@ class Plans:
         intents_log.log_intents(session, intents, asked, now, outcome=refusal.code)
         if refusal.code in _RAILS_SPOKE:
             named = ", ".join(intent.action or "?" for intent in intents)
-            rails.add_rails_event(session, asked, now, action=named, verdict=refusal.code, detail=refusal.detail)
+            lane = _lane_of([self._grounds.actions.get(intent.action or "") for intent in intents])
+            rails.add_rails_event(
+                session, asked, now, action=named, verdict=refusal.code, detail=refusal.detail, lane=lane
+            )
 
     def _confirmed(self, session: Session, plan_id: str, token: str, caller: Caller) -> Plan:
         waiting = _seen(session, plan_id, caller)
@@ -266,6 +271,11 @@ def _seen(session: Session, plan_id: str, caller: Caller) -> Plan:
     if plan is None or (plan.user != caller.user and not caller.may(Scope.PLANS_ALL)):
         raise NotFound(f"There is no plan {plan_id!r}.", hint="GET /madre/plans lists yours.")
     return plan
+
+
+def _lane_of(actions: Sequence[Action | None]) -> str | None:
+    """The first lane that one of these actions runs in."""
+    return next((action.lane for action in actions if action and action.lane), None)
 
 
 def _shown(plan: Plan, token: Token | None = None) -> wire.Plan:

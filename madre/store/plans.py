@@ -81,12 +81,6 @@ def confirmation_of(session: Session, token_sha256: str) -> ConfirmationRow | No
     return session.scalar(select(ConfirmationRow).where(ConfirmationRow.token_sha256 == token_sha256))
 
 
-def newest_confirmation(session: Session, plan_id: str) -> ConfirmationRow | None:
-    """What the last token of a plan stands for."""
-    rows = select(ConfirmationRow).where(ConfirmationRow.plan_id == plan_id)
-    return session.scalar(rows.order_by(ConfirmationRow.created_at.desc()).limit(1))
-
-
 def revoke_confirmations(session: Session, plan_id: str, now: datetime) -> None:
     """Make every unused token of a plan void."""
     unused = update(ConfirmationRow).where(

@@ -384,7 +384,7 @@ async def test_a_lane_that_somebody_closed_stays_closed_and_the_intent_ends_lane
         refused = await desk.control(ANA, "db.sanity", 404)
         assert (refused["code"], "db/sanity" in refused["detail"]) == ("lane_missing", True)
         assert [row.outcome for row in await desk.rows(IntentLog)] == ["lane_missing"]
-        assert [row.verdict for row in await desk.rows(RailsEvent)] == ["lane_missing"]
+        assert [(row.verdict, row.lane) for row in await desk.rows(RailsEvent)] == [("lane_missing", "db/sanity")]
 
 
 async def test_one_user_has_so_many_open_plans_and_no_more(tmp_path: Path) -> None:
