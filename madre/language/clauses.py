@@ -19,6 +19,9 @@ CHECKABLE = ("drift", "incidents", "problems")  # what an act may hang on: a ste
 _ENDS = frozenset(".!?;\n¿¡")
 _GREETINGS = words("hola hey hi hello oye oiga ok okay vale bueno bien please por_favor pls porfa y and pero but so")
 _SKIPPED = marks.FILLERS | marks.WISHES | marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.PRONOUNS
+_SKIPPED |= marks.NEGATORS | marks.WITHOUT
+_BETWEEN = marks.JOINERS | marks.CONTRASTS | marks.CHOICES
+_FILLERS_AT_MOST = 32  # words without a meaning of their own before a verb; more are noise, and cost a look each
 _INSTEAD = words("en_vez_de en_lugar_de instead_of rather_than sin without")
 _HOW_ARE_YOU = words("esta estan va van anda andan sigue is are")
 _LOOKING = frozenset(["check", "show", "verify", "test", "discover"])
@@ -106,16 +109,17 @@ def _is_asked(sentence: Sequence[Token]) -> bool:
 
 def _parts(sentence: Sequence[Token], text: str) -> Iterator[list[Token]]:
     """A sentence cut before whatever begins something new. What is to be handed on stays in one piece."""
-    start = 0
+    start, only_fillers = 0, True  # whether nothing but these stands between `start` and here
     for i in range(len(sentence)):
-        if i > start and _begins(sentence, i) and not all(_is_skipped(token) for token in sentence[start:i]):
+        if i > start and _begins(sentence, i) and not only_fillers:
             yield list(sentence[start:i])
-            start = i
-        if sentence[i].concepts & (_WHOLE | _REST) and all(_is_skipped(token) for token in sentence[start:i]):
+            start, only_fillers = i, True
+        if only_fillers and sentence[i].concepts & (_WHOLE | _REST):
             end = _end_of_message(sentence, i)
             yield [*sentence[start:i], *_handing_on(sentence[i:end], text)]
             start = end
             break
+        only_fillers = only_fillers and _is_skipped(sentence[i])
     if start < len(sentence):
         yield list(sentence[start:])
 
@@ -124,13 +128,15 @@ def _begins(sentence: Sequence[Token], i: int) -> bool:
     token = sentence[i]
     if _is_condition(token):
         return sentence[i - 1].concepts.isdisjoint(_LOOKING)  # "check if there is drift" hangs on nothing
-    following = next((j for j in range(i + 1, len(sentence)) if not _is_skipped(sentence[j])), None)
+    instead = token.word in _INSTEAD and not token.concepts
+    if not instead and token.word != "," and token.word not in _BETWEEN:
+        return False
+    within = range(i + 1, min(len(sentence), i + _FILLERS_AT_MOST))
+    following = next((j for j in within if not _is_skipped(sentence[j])), None)
     if following is None:
         return False
-    if token.word in _INSTEAD and not token.concepts:
+    if instead:
         return _is_doing(sentence[following])
-    if token.word != "," and token.word not in marks.JOINERS | marks.CONTRASTS | marks.CHOICES:
-        return False
     denied = any(said.word in marks.NEGATORS for said in sentence[i:following])
     return denied or sentence[following].is_verb or _is_condition(sentence[following])
 
@@ -148,7 +154,7 @@ def _is_skipped(token: Token) -> bool:
     """Whether a token may stand before the verb of a clause."""
     if token.kind in (Kind.SPAN, Kind.MARK):
         return True
-    return not token.concepts and not _is_condition(token) and token.word in _SKIPPED | marks.NEGATORS | marks.WITHOUT
+    return not token.concepts and not _is_condition(token) and token.word in _SKIPPED
 
 
 def _end_of_message(sentence: Sequence[Token], i: int) -> int:
