@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.cages import alive
 from tests.support.eventually import eventually
+from tests.support.fleet import Fleet, fleet_in
 from tests.support.ports import free_port_offset
 from tests.support.spawner_process import Process, spawner_process
 
@@ -154,3 +158,48 @@ async def test_eight_real_daughters_at_once_and_the_rest_in_turn(spawner: Proces
         now += step
         most = max(most, now)
     assert 1 < most <= 8
+
+
+@pytest.fixture
+async def fleet(folder: Path) -> AsyncIterator[Fleet]:
+    async with fleet_in(folder, VX11_POWER_WAKE_TTL_SEC="1") as running:
+        yield running
+
+
+async def daughter(fleet: Fleet, code: str, **wish: int) -> str:
+    """A task spawned at the door; its id."""
+    url, body = fleet.url(8000) + "/vx11/spawn", {"task_type": "python", "code": code, **wish}
+    answer = await fleet.http.post(url, json=body)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["spawn_id"])
+
+
+async def result(fleet: Fleet, spawn_id: str, *status: str) -> dict[str, Any]:
+    """What came of it, once it has one of these statuses; asking wakes spawner."""
+
+    async def look() -> dict[str, Any]:
+        return dict((await fleet.get(f"/vx11/result/{spawn_id}")).json())
+
+    return await eventually(look, lambda told: told.get("status") in status, within_sec=60)
+
+
+async def test_power_lets_a_spawner_sleep_only_when_no_job_is_left(fleet: Fleet) -> None:
+    spawn_id = await daughter(fleet, "import time; time.sleep(4); print('slept well')")
+    await fleet.comes_to("spawner", "ready")
+    await fleet.comes_to("spawner", "asleep", within_sec=60)
+    told = await result(fleet, spawn_id, "DONE", "ERROR")
+    assert (told["response"], told["result"]["tries"]) == ("slept well\n", 1), "a lease of 1 s, a task of 4 s, one try"
+
+
+async def test_madre_brings_a_killed_spawner_back_and_its_job_goes_on(fleet: Fleet) -> None:
+    await fleet.power("window/open", {"services": ["spawner"], "ttl_sec": 600})
+    spawn_id = await daughter(fleet, ONCE, max_retries=1)
+
+    async def speaks() -> bool:
+        return (await fleet.get(f"/spawner/jobs/{spawn_id}/output")).json()["text"] == "try 1\n"
+
+    await eventually(speaks, bool, within_sec=40)
+    os.kill(fleet.pid_of("spawner"), signal.SIGKILL)
+    told = await result(fleet, spawn_id, "DONE", "ERROR")
+    assert [one["kind"] for one in told["result"]["attempts"]] == ["interrupted", "exited"]
+    assert told["response"] == "try 2\n"
