@@ -34,6 +34,7 @@ _NAME = "vx11-madre"
 _EXECUTOR = "madre"
 _VERSION = "plans-1"  # of `_carry_out`: a change in the order of its durable steps is another version
 _LIVES_MAX = 100  # a plan that madre died of so often is not tried again
+_GOES_ON = ("PENDING", "ENQUEUED", "DELAYED")
 _THREADS = 256  # plans that run at once, those that wait for their hour too; each waits in a thread of its own
 _CONNECTIONS = 4
 _LISTEN_EVERY_SEC = 0.5  # how long closing waits for DBOS's listener, which has nothing to listen to here
@@ -102,11 +103,14 @@ class Durable:
             self._launch()
             from dbos import DBOS, SetWorkflowID  # noqa: PLC0415  # after the launch, which imported it
 
-            with SetWorkflowID(plan_id):
-                DBOS.start_workflow(_workflow(), plan_id)
             status = DBOS.get_workflow_status(plan_id)
-        if status is not None and status.status in ("ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"):
+            if status is None:
+                with SetWorkflowID(plan_id):
+                    DBOS.start_workflow(_workflow(), plan_id)
+        if status is not None and status.status not in _GOES_ON:  # nothing, where the plan's rows know of its end
             self._work.abandon(plan_id, f"its workflow ended in {status.status}")
+        elif status is not None and status.app_version != _VERSION:
+            self._work.abandon(plan_id, f"it was begun by another version of madre ({status.app_version})")
 
     def _prepare(self) -> None:
         with self._turn:
