@@ -103,7 +103,9 @@ class Hearing:
     async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
         await self._require(said.require)
         now = self._house.clock.now()
-        reading = Reading(said.intents) if said.intents else _read(said.text, conversation, now)
+        reading = Reading(said.intents)
+        if not said.intents:  # in a thread: a very long text takes a while, and madre has others to look after
+            reading = await asyncio.to_thread(_read, said.text, conversation, now)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
         if may_be_guessed(reading):
