@@ -22,6 +22,7 @@ from madre.language.words import Kind, Token
 ENOUGH, ENOUGH_OF_A_NOUN = 0.5, 0.75  # the share of a clause that must be explained
 ENOUGH_FOR_GOOD = 0.75  # where it cannot be taken back
 _MISTYPED = 0.95  # of the confidence is left for each word that had to be mended
+_NEAR = 6  # meaning words from the beginning on, among which the one stands that says what is asked for
 _LIGHT = frozenset(["run", "prepare"])  # verbs that may lend themselves to another: "run a scan"
 
 
@@ -89,13 +90,13 @@ def _candidates(clause: Clause, content: frozenset[int]) -> Iterable[tuple[Phras
         yield from ((phrase, frozenset()) for phrase in phrases()["show"])
     light = bool(first.concepts & _LIGHT) or _is_light(tokens, ordered[0])
     if light:
-        led |= {i: tokens[i].concepts for i in ordered[1:] if tokens[i].is_verb}
+        led |= {i: tokens[i].concepts for i in ordered[1:_NEAR] if tokens[i].is_verb}
     for i, concepts in led.items():
         places = frozenset([i, ordered[0]] if light else [i])
         for concept in concepts & VERBS.keys():
             yield from ((phrase, places) for phrase in phrases().get(concept, ()))
     if not first.is_verb or first.kind is Kind.SERVICE or light:
-        for i in ordered:
+        for i in ordered[:_NEAR]:
             for concept in tokens[i].concepts - VERBS.keys():
                 yield from ((phrase, frozenset([i])) for phrase in phrases().get(concept, ()))
 

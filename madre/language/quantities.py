@@ -23,6 +23,7 @@ from madre.language.words import Kind, Token
 
 _COMPACT = re.compile(r"(?:\d+(?:[.,]\d+)?(?:d|h|hrs?|hs|min|mins|m|seg|segs|sec|secs|s)){1,3}(\d{1,2})?")
 _SIZE = re.compile(r"\d{3,}m")  # `270m` is how large a model is
+_LONGEST = 12  # words of one number
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)([a-z]+)")
 
 Found = tuple[float, int] | None
@@ -44,7 +45,7 @@ def _spelled(tokens: Sequence[Token], i: int) -> Found:
     if _word(tokens, i) in ARTICLES and _word(tokens, i + 1) in HUNDRED | THOUSAND:
         i += 1
     total, part, began = 0.0, 0.0, i
-    while word := _word(tokens, i):
+    while (word := _word(tokens, i)) and i < began + _LONGEST:
         if word in AND and i > began and part >= 20 and _word(tokens, i + 1) in SMALL:
             word, i = _word(tokens, i + 1), i + 1
         if word in SMALL:
@@ -111,8 +112,8 @@ def _of_unit(tokens: Sequence[Token], i: int) -> tuple[float, float, int] | None
         count, i = (count or 1.0) * FRACTIONS[_word(tokens, i)], i + 1
     elif count is not None and (half := _fraction_at(tokens, i)):
         count, i = count + half[0], half[1]
-    while i > began and _word(tokens, i) in ("de", "of", "a", "an", "una"):
-        i += 1
+    for _ in range(2 if i > began else 0):  # `half an hour`, `tres cuartos de una hora`
+        i += _word(tokens, i) in ("de", "of", "a", "an", "una")
     unit = UNITS.get(_word(tokens, i))
     if count is None or unit is None:
         return None

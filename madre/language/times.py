@@ -172,9 +172,9 @@ def _adjusted(tokens: Sequence[Token], i: int, hour: int, minute: int, half: str
 
 
 def _past_articles(tokens: Sequence[Token], i: int) -> int:
-    while _word(tokens, i) in ("las", "la", "el", "the", "at", "a", "on") and i < len(tokens):
-        i += 1
-    return i
+    """The place after up to three articles and prepositions."""
+    articles = ("las", "la", "el", "the", "at", "a", "on")
+    return next((j for j in range(i, i + 3) if _word(tokens, j) not in articles), i + 3)
 
 
 def _span(

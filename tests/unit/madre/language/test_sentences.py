@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 
 import pytest
 
@@ -168,6 +170,29 @@ SCRAPS = ("", "   ", "?", "...", '"', "``", "¿", ",;:", "\n\n", "🙂", "«", "
 @pytest.mark.parametrize("text", SCRAPS)
 def test_scraps_come_to_nothing(text: str) -> None:
     assert said(text).acts == ()
+
+
+def test_reading_takes_work_by_the_length_of_a_text_not_by_its_square() -> None:
+    """Work is counted in calls, so that no time is measured."""
+    for part in ("a ", "a las ", "no ", ", ", "y no ", "veinte y ", "run python ", "abre switch y ", "gemma, ", "de "):
+        said(part * 100)  # tables are made, words are known
+        assert calls(part * 800) < 2.5 * calls(part * 400), part
+
+
+def calls(text: str) -> int:
+    """How many calls reading a text takes."""
+    count = 0
+
+    def on_call(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(on_call)
+    try:
+        said(text)
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 def test_a_very_long_text_is_no_order() -> None:
