@@ -9,6 +9,7 @@ forks a warden; the warden forks the daughter, watches the whole tree under it, 
     warden.py     one daughter's guard: starts her, samples, judges, ends the tree
     limits.py     pure: which limit a sample breaks, and what an ending means
     tree.py       the processes under a warden: what they take, and their end
+    folder.py     her folder: what it holds, and that it stays one that can be walked
     segments.py   output to a folder of files: the head and the tail are kept
     confine.py    what a process does to itself between fork and exec, rung by rung
     sandlocked.py the strongest rung: sandlock, in a process of its own

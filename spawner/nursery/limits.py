@@ -13,7 +13,8 @@ GRACE_SEC = 1.0  # between SIGTERM and SIGKILL, where there is time to ask
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What all processes of a tree take together; `files` and `disk_mb` are what its folder has gained."""
+    """What all processes of a tree take together; `files` and `disk_mb` are what its folder has gained, as far as it
+    can be seen, and `hides` whether something there cannot."""
 
     wall_sec: float
     cpu_sec: float
@@ -22,6 +23,7 @@ class Sample:
     files: int
     disk_mb: float
     said_bytes: int
+    hides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ def _breaches(limits: Limits, sample: Sample) -> Iterator[Sentence]:
         yield Sentence(Ending.DISK, f"its folder gained {sample.disk_mb:.0f} MiB of {limits.disk_mb}")
     if sample.files > limits.folder_files:
         yield Sentence(Ending.DISK, f"its folder gained {sample.files} files of {limits.folder_files}")
+    if sample.hides:
+        yield Sentence(Ending.DISK, "its folder hides something: unreadable, or too deep")
     if sample.cpu_sec > limits.cpu_sec:
         yield Sentence(Ending.CPU, f"it computed {sample.cpu_sec:.1f} s of {limits.cpu_sec:g}")
     if sample.wall_sec > limits.wall_sec:

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 from spawner.cage import Ending, Limits, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
+from spawner.nursery.folder import give, held, mended
 from spawner.nursery.limits import GRACE_SEC, Sample, Sentence, broken, meaning
 from spawner.nursery.order import Order
 from spawner.nursery.segments import Segments
@@ -40,7 +41,7 @@ def guard(control: int) -> None:
     assert isinstance(wanted, Order)
     try:
         if wanted.user is not None:
-            _give(wanted, wanted.user)
+            give(wanted.task.folder, wanted.user)
         warden = Warden(wanted, unborn, control)
     except OSError as error:
         _tell(order.ended(wanted.run, Verdict(Ending.REFUSED, detail=f"it could not be started: {_reason(error)}")))
@@ -88,8 +89,7 @@ class Warden:
         self._limits: Limits = wanted.task.limits
         self._rung = wanted.rung
         self._folder = str(wanted.task.folder)
-        self._before = _held(self._folder, 1 << 30)
-        self._gained = (0, 0)
+        self._before = self._now = held(self._folder, 1 << 30)
         self._control = control
         self._said, self._child = unborn.output, unborn.pid
         self._segments = Segments(wanted.output, self._limits.output_bytes)
@@ -147,11 +147,17 @@ class Warden:
         taken = self._tree.taken(self._limits.memory_mb)
         self._peak_mb = max(self._peak_mb, taken.memory_mb)
         if self._samples % _FOLDER_EVERY == 0:
-            files, size = _held(self._folder, self._before[0] + self._limits.folder_files)
-            self._gained = files - self._before[0], size - self._before[1]
-        wall = time.monotonic() - self._began
-        files, size = self._gained
-        sample = Sample(wall, taken.cpu_sec, taken.memory_mb, taken.processes, files, size / _MIB, self._segments.total)
+            self._now = held(self._folder, self._before.files + self._limits.folder_files)
+        sample = Sample(
+            wall_sec=time.monotonic() - self._began,
+            cpu_sec=taken.cpu_sec,
+            memory_mb=taken.memory_mb,
+            processes=taken.processes,
+            files=self._now.files - self._before.files,
+            disk_mb=(self._now.size_bytes - self._before.size_bytes) / _MIB,
+            hides=not self._now.whole,
+            said_bytes=self._segments.total,
+        )
         sentence = broken(self._limits, sample)
         if sentence is not None:
             self._end(sentence)
@@ -178,6 +184,8 @@ class Warden:
             kind, detail = self._sentence.kind, self._sentence.detail
         elif kind is Ending.SIGNAL and number == signal.SIGKILL and self._rung is Rung.SANDLOCK:
             kind, detail = Ending.MEMORY, f"sandlock ended it: it asked for more than {self._limits.memory_mb} MiB"
+        if gone and not mended(self._folder):
+            kind, detail = Ending.DISK, "its folder could not be walked any more, and was emptied"
         return Verdict(
             kind=kind,
             exit_code=code,
@@ -234,31 +242,6 @@ def _line(descriptor: int) -> tuple[bytes, bytes]:
         said += piece
     line, _, rest = said.partition(b"\n")
     return line, rest
-
-
-def _give(wanted: Order, user: int) -> None:
-    """Make the folder the daughter's. Nothing of hers runs now, and links are not followed."""
-    os.chown(wanted.task.folder, user, user, follow_symlinks=False)
-    for _, folders, files, opened in os.fwalk(wanted.task.folder, follow_symlinks=False):
-        for name in (*folders, *files):
-            os.chown(name, user, user, dir_fd=opened, follow_symlinks=False)
-
-
-def _held(folder: str, most: int) -> tuple[int, int]:
-    """Files and bytes in a folder, counted no further than one file more than `most`."""
-    count = size = 0
-    rest = [folder]
-    while rest:
-        with suppress(OSError), os.scandir(rest.pop()) as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    count += 1
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        rest.append(entry.path)
-                if count > most:
-                    return count, size
-    return count, size
 
 
 def _tell(line: bytes) -> None:

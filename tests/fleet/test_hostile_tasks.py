@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -104,6 +105,25 @@ async def test_a_disk_filler_is_ended(ground: Grounds) -> None:
 async def test_a_litter_of_files_is_ended(ground: Grounds) -> None:
     verdict, _ = await ground.run("n = 0\nwhile True: n += 1; open(str(n), 'w').close()")
     assert verdict.kind is Ending.DISK
+
+
+async def test_a_folder_that_nobody_may_read_hides_nothing(ground: Grounds) -> None:
+    """The warden is root where daughters have a user of their own, and sees it all the same."""
+    folder = ground.folder()
+    code = "import os, time; os.mkdir('hidden'); os.fchmod(os.open('hidden', 0), 0o300); time.sleep(20)"
+    verdict, _ = await ground.run(code, replace(SMALL, wall_sec=1), folder=folder)
+    assert verdict.kind is (Ending.TIMEOUT if ground.kind.own_user else Ending.DISK)
+    assert os.listdir(folder / "hidden") == []
+    await asyncio.to_thread(shutil.rmtree, folder)
+
+
+@pytest.mark.parametrize("lasting_sec", [0, 20])
+async def test_a_folder_deeper_than_anybody_walks_is_a_breach_and_emptied(ground: Grounds, lasting_sec: int) -> None:
+    dig = f"import os, time\nfor _ in range(3000): os.mkdir('x'); os.chdir('x')\ntime.sleep({lasting_sec})"
+    folder = ground.folder()
+    verdict, _ = await ground.run(dig, replace(SMALL, folder_files=5000), folder=folder)
+    assert verdict.kind is Ending.DISK
+    assert os.listdir(folder) == []
 
 
 async def test_a_flood_is_ended_and_head_and_tail_are_kept(ground: Grounds) -> None:

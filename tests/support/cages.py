@@ -34,16 +34,6 @@ SMALL = Limits(
     folder_files=99,
     output_bytes=8192,
 )
-    cpu_sec=10,
-    wall_sec=20,
-    memory_mb=128,
-    processes=16,
-    files=64,
-    file_mb=2,
-    disk_mb=8,
-    folder_files=99,
-    output_bytes=8192,
-)
 
 
 @dataclass(frozen=True, slots=True)
