@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -145,6 +146,28 @@ async def test_after_kill_9_of_the_spawner_nothing_runs_and_the_next_one_says_wh
     assert [attempt["kind"] for attempt in again["attempts"]] == ["interrupted", "exited"]
     assert again["attempts"][1]["mutation"]["kind"] == "fresh_start"
     assert again["output_tail"] == "try 2\n"
+
+
+async def test_killed_again_and_again_it_loses_no_job_and_leaves_no_process(spawner: Process) -> None:
+    """Kills while jobs are taken on, started, running and settled; what is over stays over."""
+    work = "import os, time; print(os.getpid(), flush=True); time.sleep(0.4)"
+    jobs: list[str] = []
+    pids: set[int] = set()
+    for pause in (0.0, 0.05, 0.3, 0.6):
+        jobs += [await spawner.spawn(work, max_retries=10) for _ in range(3)]
+        await asyncio.sleep(pause)
+        over = {job: await spawner.job(job) for job in jobs}
+        await spawner.die()
+        await spawner.live_again()
+        for job, before in over.items():
+            if before["status"] == "DONE":
+                assert (await spawner.job(job))["attempts"] == before["attempts"]
+    for job in jobs:
+        ended = await spawner.comes_to(job, "DONE", "ERROR", "EXPIRED")
+        kinds = [attempt["kind"] for attempt in ended["attempts"]]
+        assert (ended["status"], kinds[-1], set(kinds[:-1]) <= {"interrupted"}) == ("DONE", "exited", True)
+        pids |= {attempt["pid"] for attempt in ended["attempts"] if attempt["pid"]}
+    await gone(sorted(pids))
 
 
 async def test_eight_real_daughters_at_once_and_the_rest_in_turn(spawner: Process) -> None:
