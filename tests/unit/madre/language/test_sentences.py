@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 import pytest
+from pydantic import ValidationError
 
 from config.services import FLEET
 from madre.actions import ACTIONS, Risk
-from madre.language import Reading, read
+from madre.language import Intent, Reading, read
 from scripts.intents_accuracy import NOW, Example, examples, shown
 
 EXAMPLES = examples()
@@ -53,6 +54,22 @@ def test_there_are_enough_sentences_of_both_languages() -> None:
 
 def test_nothing_unsafe_is_read() -> None:
     assert [wrong for example in EXAMPLES for wrong in example.wrongs(example.reading())] == []
+
+
+def test_what_was_said_fits_the_arguments_or_passes_a_bound_of_theirs() -> None:
+    """`open switch for 90 minutes` is understood, and refused when a plan is drawn up: a window has an hour at most."""
+    for example in ACTING:
+        for intent in example.reading().acts:
+            if not any(warning.startswith("not said") for warning in intent.warnings):
+                assert faults(intent) <= {"less_than_equal"}, example.text
+
+
+def faults(intent: Intent) -> set[str]:
+    try:
+        ACTIONS[intent.action or ""].arguments.model_validate(intent.parameters)
+    except ValidationError as error:
+        return {fault["type"] for fault in error.errors()}
+    return set()
 
 
 def test_the_same_sentences_negated_do_not_act() -> None:
