@@ -219,7 +219,8 @@ async def test_madre_brings_a_killed_spawner_back_and_its_job_goes_on(fleet: Fle
     spawn_id = await daughter(fleet, ONCE, max_retries=1)
 
     async def speaks() -> bool:
-        return (await fleet.get(f"/spawner/jobs/{spawn_id}/output")).json()["text"] == "try 1\n"
+        said: str = (await fleet.get(f"/spawner/jobs/{spawn_id}/output")).json()["text"]
+        return said == "try 1\n"
 
     await eventually(speaks, bool, within_sec=40)
     os.kill(fleet.pid_of("spawner"), signal.SIGKILL)
