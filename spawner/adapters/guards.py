@@ -48,7 +48,7 @@ def _ours(rung: Rung, user: int | None, abi: int) -> dict[Promise, str]:
         Promise.PROCESSES: (
             f"RLIMIT_NPROC of {own}; the warden counts every 50 ms"
             if user is not None
-            else "RLIMIT_NPROC above what this user already runs; the warden counts every 50 ms"
+            else "the warden counts every 50 ms; RLIMIT_NPROC as a fence, since others of this user count as well"
         ),
         Promise.NETWORK: _NO_SOCKETS,
         Promise.READING: (

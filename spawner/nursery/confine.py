@@ -19,6 +19,7 @@ from spawner.nursery import kernel, landlock, seccomp
 _MIB: Final = 1 << 20
 _SPACE_FACTOR: Final = 2  # address space is cheap and more is taken than used; the warden counts what is resident
 _SPACE_EXTRA_MB: Final = 128
+_FENCE: Final = 16  # other daughters count for a shared user too: a limit for bombs, the warden counts each tree
 _NICENESS: Final = 10  # the fleet answers first
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
@@ -77,7 +78,7 @@ def limit(limits: Limits, hold: Hold) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     if hold.rung is not Rung.SANDLOCK:  # which counts both itself, and needs room for its own threads
         fixed[resource.RLIMIT_AS] = (limits.memory_mb * _SPACE_FACTOR + _SPACE_EXTRA_MB) * _MIB
-        fixed[resource.RLIMIT_NPROC] = hold.siblings + limits.processes
+        fixed[resource.RLIMIT_NPROC] = limits.processes if hold.user else hold.siblings + _FENCE * limits.processes
     for kind, value in fixed.items():
         hard = resource.getrlimit(kind)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
