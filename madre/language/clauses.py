@@ -67,7 +67,7 @@ def _sentences(tokens: Sequence[Token]) -> Iterator[tuple[list[Token], bool]]:
         if token.kind is not Kind.MARK or token.word not in _ENDS:
             current.append(token)
             continue
-        if any(said.word != "¿" for said in current):
+        if any(said.word != "¿" and said.kind is not Kind.NUMBER for said in current):
             yield current, token.word == "?" or current[0].word == "¿"
         current = [token] if token.word == "¿" else []
     if current:

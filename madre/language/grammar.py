@@ -187,8 +187,12 @@ def _enough(phrase: Phrase) -> float:
 
 
 def _forbids(token: Token, action: Action) -> bool:
-    """Whether a phrase that leaves this out cannot be meant: what is quoted, and "all" where one would be changed."""
-    return token.kind in (Kind.QUOTE, Kind.CODE) or ("all" in token.concepts and action.changes)
+    """Whether a phrase that leaves this out cannot be meant: a quotation; where something would be changed, "all" and
+    another verb."""
+    if token.kind in (Kind.QUOTE, Kind.CODE):
+        return True
+    is_order = token.is_verb and token.kind is Kind.WORD and token.word not in marks.ALL  # `para` is "for" and "stop"
+    return action.changes and ("all" in token.concepts or is_order)
 
 
 def _may_be_left(token: Token, action: Action) -> bool:

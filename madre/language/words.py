@@ -35,7 +35,7 @@ _PIECES = re.compile(
     | (?P<address>(?i:https?|hf|pypi|file):[^\s"'`]*[^\s"'`.,;!?)])
     | (?P<number>\d+(?:[.,]\d+)?(?![\w:/-]|[.,]\d))
     | (?P<name>/?[\w~][\w./:+@-]*[\w/]|\w)
-    | (?P<mark>[.,;:!?¡¿()\n])
+    | (?P<mark>[.,;:!?¡¿()&\n])
     """,
     re.VERBOSE | re.DOTALL,
 )
