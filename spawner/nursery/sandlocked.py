@@ -37,7 +37,12 @@ def keep(task: Task, hold: confine.Hold, birth: int) -> int:
     _hold_the_keeper()
     if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
-    process = _sandbox(task, hold).popen(list(task.argv))
+    try:
+        process = _sandbox(task, hold).popen(list(task.argv))
+    except RuntimeError as error:
+        raise OSError(
+            f"{error}; it says no more than that. In a container it wants SYS_PTRACE (pidfd_getfd)"
+        ) from error
     os.write(birth, f"{process.pid}\n".encode())
     os.close(birth)
     result = process.wait()
