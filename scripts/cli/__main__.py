@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.cli.commands import COMMANDS, LATER, Command
+from scripts.cli.commands import COMMANDS, Command
 from scripts.cli.context import Context, context_of
 from scripts.cli.failure import CommandFailed
 from scripts.surroundings import here
@@ -72,8 +72,6 @@ def _overview() -> str:
 
 
 def _unknown(name: str) -> str:
-    if name in LATER:
-        return f"`{name}` comes with a room that this build does not hold yet."
     return f"There is no command {name!r}. There are: {', '.join(COMMANDS)}."
 
 

@@ -39,6 +39,8 @@ _TABLE = (
     Command("down", "stop a fleet that was started with `up -d`"),
     Command("status", "what is running: services, memory, windows"),
     Command("chat", "ask a model, the answer streams"),
+    Command("intent", "say what is wanted: an order becomes a plan, anything else a model answers"),
+    Command("plans", "what waits for a confirmation, what runs, what came of it; confirm or cancel one"),
     Command("models", "list, pull, load, unload and remove models"),
     Command("warmup", "load each enabled model and have it answer once; the exit code says whether all is well"),
     Command("e2e", "play five phases through the running fleet, and leave evidence"),
@@ -51,4 +53,3 @@ _TABLE = (
     Command("bench", "measure beside a peer, ratios as JSON"),
 )
 COMMANDS = MappingProxyType({command.name: command for command in _TABLE})
-LATER = ("intent", "plans")

@@ -16,10 +16,12 @@ from pydantic import BaseModel
 
 from config import clients
 from config.auth import admin_token
+from config.contracts.asking import DoorIntent, IntentAnswer
 from config.contracts.base import Page
 from config.contracts.events import Event
 from config.contracts.health import Health
 from config.contracts.models import Catalogue, DownloadJob, LocalModel, ModelPull
+from config.contracts.plans import Plan, PlanCancel, PlanConfirm
 from config.contracts.power import (
     Maintenance,
     MaintenanceReport,
@@ -177,6 +179,30 @@ class Door:
                     event = line.removeprefix("event: ")
                 elif line.startswith("data: ") and event == "output":
                     yield Output.model_validate_json(line.removeprefix("data: "))
+
+    def intend(self, wish: DoorIntent) -> IntentAnswer:
+        """Say what is wanted."""
+        return self._post("/vx11/intent", wish, IntentAnswer)
+
+    def plans(self) -> list[Plan]:
+        """The latest plans."""
+        return self._get("/madre/plans?limit=20", Page[Plan]).items
+
+    def plan(self, plan_id: str) -> Plan:
+        """One plan."""
+        return self._get(f"/madre/plans/{plan_id}", Plan)
+
+    def review_plan(self, plan_id: str) -> Plan:
+        """A waiting plan as things are now, with a fresh token."""
+        return self._post(f"/madre/plans/{plan_id}/review", None, Plan)
+
+    def confirm_plan(self, plan_id: str, token: str) -> Plan:
+        """Let a waiting plan run."""
+        return self._post(f"/madre/plans/{plan_id}/confirm", PlanConfirm(confirm_token=token), Plan)
+
+    def cancel_plan(self, plan_id: str) -> Plan:
+        """End a plan."""
+        return self._post(f"/madre/plans/{plan_id}/cancel", PlanCancel(), Plan)
 
     def first_event(self, prefix: str, is_meant: Callable[[Event], bool]) -> Event:
         """The first stored event of a type that starts with `prefix` for which `is_meant` is true; waits for it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.bench import benches
-from scripts.cli.commands import COMMANDS, LATER, Command
+from scripts.cli.commands import COMMANDS, Command
 from scripts.setup.__main__ import LAYERS_OF, needed_layers
 from scripts.surroundings import REPOSITORY
 
@@ -20,10 +20,6 @@ def test_its_module_declares_its_arguments(command: Command) -> None:
     module.arguments(parser)
     assert parser.format_usage().startswith(f"usage: {command.name}")
     assert module.__doc__
-
-
-def test_no_command_is_both_here_and_later() -> None:
-    assert not set(COMMANDS) & set(LATER)
 
 
 def test_what_sets_up_is_a_command() -> None:
