@@ -2,7 +2,7 @@
 
     python -m tests.support.mortal <folder> <port offset>
 
-A line on its input begins a life and says before which commit of a plan's thread it kills itself (0: never). It answers
+A line on its input begins a life and says before which commit of a plan it kills itself (0: never). It answers
 `born <pid>` and, when that life is over, `died <signal or exit status>`. Nothing of madre is otherwise than in a
 fleet, but that services are only said to run.
 """
@@ -36,12 +36,26 @@ def settings_of(folder: Path, offset: int) -> Settings:
 
 
 def die_before(commit: int) -> None:
-    """Have this process kill itself when a plan's thread is about to commit for the `commit`th time."""
+    """Have this process kill itself when a plan's thread is about to commit something written, for the `commit`th time.
+
+    Looking at what an earlier life has done writes nothing, so a life that dies before its second such commit brings
+    the plan one of them further.
+    """
     counted = itertools.count(1)
 
+    @event.listens_for(Engine, "before_cursor_execute")
+    def _executed(connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
+            connection.info["wrote"] = True
+
+    @event.listens_for(Engine, "rollback")
+    def _forget(connection: Any) -> None:
+        connection.info.pop("wrote", None)
+
     @event.listens_for(Engine, "commit")
-    def _count(_connection: Any) -> None:
-        if threading.current_thread().name.startswith(_PLANS) and next(counted) == commit:
+    def _count(connection: Any) -> None:
+        wrote = connection.info.pop("wrote", False)
+        if wrote and threading.current_thread().name.startswith(_PLANS) and next(counted) == commit:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
