@@ -7,6 +7,7 @@ they do work where nothing stands in the way.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,8 @@ ESCAPES = (
     Escape("io_uring", NETWORK, "call(425, 8, zeros())"),
     Escape("a loadable BPF program", NETWORK, "call(NUMBERS['bpf'], 0, zeros(), 128)"),
     # Memory that nobody counts.
-    _works("System V shared memory", MEMORY, "call(NUMBERS['shmget'], 0, 1 << 20, 0o1600)"),
-    _works("a System V message queue", MEMORY, "call(NUMBERS['msgget'], 0, 0o1600)"),
+    _works("System V shared memory", MEMORY, "lasting(libc.shmget(0, 1 << 20, 0o1600), libc.shmctl)"),
+    _works("a System V message queue", MEMORY, "lasting(libc.msgget(0, 0o1600), libc.msgctl)"),
     Escape("a larger limit of open files", MEMORY, "more(resource.RLIMIT_NOFILE)"),
     _works("a larger limit of CPU time", MEMORY, "more(resource.RLIMIT_CPU)"),
     _works("a larger limit of file size", MEMORY, "more(resource.RLIMIT_FSIZE)"),
@@ -143,6 +144,10 @@ def clone(flags):
     if pid < 0:
         refuse()
     os.waitpid(pid, 0)
+def lasting(made, control):
+    if made < 0:
+        refuse()
+    control(made, 0, None)
 def zeros():
     return ctypes.create_string_buffer(128)
 def pair():
@@ -190,8 +195,8 @@ print(json.dumps(worked))
 """
 
 
-def told_file(folder: Path, told: dict[str, Any], numbers: dict[str, int]) -> None:
+def told_file(folder: Path, told: dict[str, Any], numbers: dict[str, int], escapes: Iterable[Escape] = ESCAPES) -> None:
     """Put what the program is told into its folder."""
-    said = {"told": told, "numbers": numbers, "escapes": [asdict(escape) for escape in ESCAPES]}
+    said = {"told": told, "numbers": numbers, "escapes": [asdict(escape) for escape in escapes]}
     (folder / "told.json").write_text(json.dumps(said))
     (folder / "told.json").chmod(0o644)
