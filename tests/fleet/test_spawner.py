@@ -148,6 +148,7 @@ async def test_after_kill_9_of_the_spawner_nothing_runs_and_the_next_one_says_wh
     assert again["output_tail"] == "try 2\n"
 
 
+@pytest.mark.timeout(300)  # five starts, and a busy machine takes its time
 async def test_killed_again_and_again_it_loses_no_job_and_leaves_no_process(spawner: Process) -> None:
     """Kills while jobs are taken on, started, running and settled; what is over stays over."""
     work = "import os, time; print(os.getpid(), flush=True); time.sleep(0.4)"
