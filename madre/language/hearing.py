@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from config.services import CORE
 from madre.actions import Arguments, Heard
 from madre.language import marks
 from madre.language.quantities import memory_at, number_at
@@ -85,10 +86,11 @@ def _services(_argument: Listened, around: Hearable) -> Found:
     named = list(around.of(Kind.SERVICE))
     if named:
         return list(dict.fromkeys(token.word for _, token in named)), frozenset(i for i, _ in named)
-    everything = frozenset(i for i, token in around.of(Kind.WORD) if "all" in token.concepts)
-    others = [token for i, token in around.of(Kind.WORD) if i not in everything and _is_content(token)]
-    if everything and all(token.concepts & {"service", "system"} or token.is_verb for token in others):
-        return list(around.services), everything
+    if any("all" in token.concepts for _, token in around.of(Kind.WORD)):
+        said = {i for i, token in around.of(Kind.WORD) if token.concepts & {"all", "service", "system"}}
+        others = [token for i, token in around.of(Kind.WORD) if i not in said and _is_content(token)]
+        if all(token.is_verb for token in others):
+            return [name for name in around.services if name not in CORE], frozenset(said)  # the core never sleeps
     return None
 
 
