@@ -76,7 +76,7 @@ def said_of(plan: Plan) -> str:
     """The plan in words: how it stands, its steps, and what there is to do about it."""
     lines = [_headline(plan), *(_line(step) for step in plan.steps)]
     if plan.status is Status.WAITING and plan.reasons:
-        lines.append(f"Why {plan.risk}: {'; '.join(plan.reasons[:3])}.")
+        lines.append(f"Because {'; '.join(plan.reasons[:3])}.")
     return "\n".join(lines)
 
 

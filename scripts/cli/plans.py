@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 
 from config.contracts.plans import Plan, Step
 from scripts.cli.context import Context
 from scripts.cli.door import Door, open_door
+
+_LONGEST_RESULT = 2_000
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -57,4 +60,5 @@ def in_detail(plan: Plan) -> str:
 
 def _step(step: Step) -> str:
     told = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items() if value not in (None, "", []))
-    return f"  {step.number}. {step.status}  {step.action}({told})"
+    line = f"  {step.number}. {step.status}  {step.action}({told})"
+    return f"{line}\n     {json.dumps(step.result, ensure_ascii=False)[:_LONGEST_RESULT]}" if step.result else line

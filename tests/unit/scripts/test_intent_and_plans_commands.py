@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from config.contracts.asking import IntentAnswer
-from config.contracts.plans import Fault
+from config.contracts.plans import Fault, Plan
 from scripts.cli import intent, plans
 from tests.support.front_door import Gateway, door_to
 
@@ -99,6 +99,11 @@ def test_plans_are_listed_and_shown() -> None:
         "  because MED: a guess",
         "  1. PENDING  power.close_window(services=['switch'])",
     ]
+
+
+def test_what_a_step_found_stands_under_it() -> None:
+    done = Plan.model_validate({**PLAN, "steps": [{**STEP, "status": "DONE", "result": {"output": "42"}}]})
+    assert plans.in_detail(done).splitlines()[-1] == '     {"output": "42"}'
 
 
 def test_confirming_looks_first_and_spends_the_fresh_token() -> None:
