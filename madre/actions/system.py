@@ -51,6 +51,7 @@ ROWS = (
         finds=("problems",),
         says=(
             "check health",
+            "check health service",
             "show health",
             "health {service}",
             "health",

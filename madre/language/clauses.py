@@ -26,6 +26,7 @@ _INSTEAD = words("en_vez_de en_lugar_de instead_of rather_than sin without")
 _HOW_ARE_YOU = words("esta estan va van anda andan sigue is are")
 _LOOKING = frozenset(["check", "show", "verify", "test", "discover"])
 _WHOLE = frozenset(["summarise", "translate", "write"])  # the prompt is the order itself
+_TOWARDS = words("a al el la the to de le que that me nos us")
 _REST = frozenset(["ask", "notify"])  # the prompt is what follows
 
 
@@ -182,14 +183,19 @@ def _handing_on(tokens: Sequence[Token], text: str) -> list[Token]:
     quoted = [token for token in tokens if token.kind in (Kind.QUOTE, Kind.CODE)]
     if quoted and not whole and ("notify" in verb.concepts or all(map(_is_address, tokens[1:]))):
         return [token for token in tokens if token.kind is not Kind.SERVICE]
-    i = 1
-    while not whole and i < len(tokens) and (tokens[i].kind is Kind.SERVICE or tokens[i].word in marks.FILLERS):
-        i += 1
-    first = 0 if whole else i
-    if first >= len(tokens):
-        return list(tokens)
+    first = 0 if whole else next((i for i in range(1, len(tokens)) if not _is_towards(tokens[i])), len(tokens))
+    moments = [token for token in tokens[1:first] if token.kind is Kind.SPAN]
+    if first == len(tokens):
+        return [verb, *moments]
     start, end = tokens[first].start, tokens[-1].end
-    return [verb, Token(Kind.QUOTE, text[start:end], "", start, end)]
+    return [verb, *moments, Token(Kind.QUOTE, text[start:end], "", start, end)]
+
+
+def _is_towards(token: Token) -> bool:
+    """Whether a token stands between the verb and the message: to whom, and when (`qué` is of the message)."""
+    if token.kind is Kind.SPAN:
+        return token.moment is not None
+    return token.kind is Kind.SERVICE or "model" in token.concepts or (token.word in _TOWARDS and token.text.isascii())
 
 
 def _is_address(token: Token) -> bool:

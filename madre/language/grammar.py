@@ -197,4 +197,6 @@ def _forbids(token: Token, action: Action) -> bool:
 
 def _may_be_left(token: Token, action: Action) -> bool:
     """Whether it does not matter that a word is not explained: looking at *all* models is looking at the models."""
+    if token.kind is Kind.SERVICE:
+        return token.word == action.owner  # "have switch go to eco mode"
     return token.word in marks.ALL or ("all" in token.concepts and not action.changes)

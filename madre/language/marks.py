@@ -19,7 +19,7 @@ FILLERS = words(
     which who file code there's i'd then also tambien besides ademas available installed over through via about down
     up by more longer mas modo mode running corriendo loaded cargados registered registrados existing together
     juntos yes yeah yep sure claro perfecto perfect great confirmo confirm adelante abierto abierta abiertos
-    abiertas despierto despierta encendido encendida awake
+    abiertas despierto despierta despiertos despiertas activos activas encendido encendida awake
     """
 )
 WISHES = words(  # what may stand before the verb of an order
