@@ -261,7 +261,7 @@ def caller_of(plan: Plan) -> Caller:
 
 def _plan(session: Session, plan_id: str) -> Plan | None:
     """The plan; from now on this thread's log lines and rows carry its correlation id."""
-    plan = plans.plan(session, plan_id)
+    plan = steps.plan(session, plan_id)
     if plan is not None:
         correlation_id.set(plan.asked.correlation_id)
     return plan

@@ -19,7 +19,7 @@ from madre.plan import Asked, Plan, Step, plan_hash
 def plan(session: Session, plan_id: str) -> Plan | None:
     """The plan called `plan_id`, whoever's it is."""
     row = session.get(PlanRow, plan_id)
-    return _plan(row, _steps(session, [plan_id]).get(plan_id, ())) if row else None
+    return plan_of(row, _steps(session, [plan_id]).get(plan_id, ())) if row else None
 
 
 def keep_plan(session: Session, kept: Plan, now: datetime) -> None:
@@ -51,7 +51,7 @@ def plans_before(
         rows = rows.where(tuple_(PlanRow.created_at, PlanRow.plan_id) < position)
     found = list(session.scalars(rows))
     steps = _steps(session, [row.plan_id for row in found])
-    return [_plan(row, steps.get(row.plan_id, ())) for row in found]
+    return [plan_of(row, steps.get(row.plan_id, ())) for row in found]
 
 
 def waiting_since(session: Session, before: datetime) -> list[Plan]:
@@ -60,7 +60,7 @@ def waiting_since(session: Session, before: datetime) -> list[Plan]:
     rows = select(PlanRow).where(waiting, PlanRow.created_at <= before).order_by(PlanRow.created_at)
     found = list(session.scalars(rows))
     steps = _steps(session, [row.plan_id for row in found])
-    return [_plan(row, steps.get(row.plan_id, ())) for row in found]
+    return [plan_of(row, steps.get(row.plan_id, ())) for row in found]
 
 
 def open_plans_of(session: Session, user: str) -> int:
@@ -93,7 +93,7 @@ def _steps(session: Session, plan_ids: Sequence[str]) -> dict[str, tuple[Step, .
     found: dict[str, list[Step]] = {}
     rows = select(PlanStep).where(PlanStep.plan_id.in_(plan_ids)).order_by(PlanStep.plan_id, PlanStep.number)
     for row in session.scalars(rows) if plan_ids else ():
-        found.setdefault(row.plan_id, []).append(_step(row))
+        found.setdefault(row.plan_id, []).append(step_of(row))
     return {plan_id: tuple(steps) for plan_id, steps in found.items()}
 
 
@@ -130,7 +130,8 @@ def _keep_step(session: Session, plan_id: str, step: Step) -> None:
     row.started_at, row.finished_at, row.undone_at = step.started_at, step.finished_at, step.undone_at
 
 
-def _plan(row: PlanRow, steps: Iterable[Step]) -> Plan:
+def plan_of(row: PlanRow, steps: Iterable[Step]) -> Plan:
+    """The plan that a row and its steps stand for."""
     return Plan(
         plan_id=row.plan_id,
         asked=Asked(
@@ -157,7 +158,8 @@ def _plan(row: PlanRow, steps: Iterable[Step]) -> Plan:
     )
 
 
-def _step(row: PlanStep) -> Step:
+def step_of(row: PlanStep) -> Step:
+    """The step that a row stands for."""
     return Step(
         number=row.number,
         action=row.action,
