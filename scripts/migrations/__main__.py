@@ -23,7 +23,6 @@ def write_revision(what: str) -> Path:
     versions.mkdir(exist_ok=True)
     last = head()
     number = f"{int(last or 0) + 1:04}"
-    slug = re.sub(r"\W+", "_", what.lower()).strip("_")
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/scratch.db"
         if last:
@@ -33,7 +32,7 @@ def write_revision(what: str) -> Path:
         config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
         config.attributes["url"] = url
         command.revision(config, message=what, autogenerate=True, rev_id=number)
-    written = versions / f"{number}_{slug}.py"
+    [written] = versions.glob(f"{number}_*.py")
     written.write_text(re.sub(r"^ *# ### .*\n", "", written.read_text(), flags=re.MULTILINE))
     return written
 
