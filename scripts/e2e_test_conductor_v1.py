@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,15 +22,15 @@ from config import clients
 from config.auth import admin_token
 from config.clock import SystemClock
 from config.services import FLEET
-from config.settings import Settings, load_settings
+from config.settings import Settings
 from scripts.audit_folder import audit_folder
 from scripts.cli.door import Door, address_of
-from scripts.cli.failure import CommandFailed
+from scripts.cli.program import run_program
 from scripts.conductor.conducting import Conductor
 from scripts.conductor.evidence import Evidence
 from scripts.conductor.machine import Machine
 from scripts.conductor.stage import Stage
-from scripts.terminal import Terminal, terminal_on
+from scripts.terminal import Terminal
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,18 +60,6 @@ def conduct(options: argparse.Namespace, settings: Settings, terminal: Terminal)
         return 0 if conductor.play(terminal) else 1
 
 
-def main(given: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
-    """Conduct; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    arguments(parser)
-    terminal = terminal or terminal_on(sys.stdout, colour=False)
-    try:
-        return conduct(parser.parse_args(given), load_settings(), terminal)
-    except CommandFailed as failed:
-        terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
-        return 1
-
-
 def _url_of(service: str, gateway: str | None, settings: Settings) -> str:
     """A service's own address: beside the gateway that was named, else where the settings say."""
     if gateway is None:
@@ -82,4 +70,4 @@ def _url_of(service: str, gateway: str | None, settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, arguments, conduct))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -19,29 +18,26 @@ if __name__ == "__main__":
 from config import clients
 from config.auth import admin_token
 from config.contracts.models import CatalogueItem, LocalModel, ModelPull
-from config.settings import load_settings
+from config.settings import Settings
 from scripts.cli.door import Door, address_of
 from scripts.cli.failure import CommandFailed
+from scripts.cli.program import run_program
 from scripts.cli.pulling import pull
 from scripts.quantities import GB, bytes_in_words
-from scripts.terminal import Terminal, terminal_on
+from scripts.terminal import Terminal
 
 MAX_BYTES = 2 * GB
 
 
-def main(arguments: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
-    """Pull the starters; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the script takes."""
     parser.add_argument("--url", help="the gateway, or hermes itself (default: this machine's fleet)")
-    options = parser.parse_args(arguments)
-    settings = load_settings()
-    terminal = terminal or terminal_on(sys.stdout, colour=False)
+
+
+def run(options: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Pull the starters; the exit status."""
     with clients.door(options.url or address_of(settings), admin_token(settings)) as client:
-        try:
-            pull_starters(Door(client), terminal)
-        except CommandFailed as failed:
-            terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
-            return 1
+        pull_starters(Door(client), terminal)
     return 0
 
 
@@ -67,4 +63,4 @@ def _check(item: CatalogueItem, row: LocalModel | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, arguments, run))

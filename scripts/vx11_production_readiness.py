@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +21,16 @@ if __name__ == "__main__":
 from config import clients
 from config.auth import admin_token
 from config.clock import SystemClock
-from config.settings import Settings, load_settings
+from config.settings import Settings
 from scripts.audit_folder import audit_folder
 from scripts.cli.door import Door, open_door
 from scripts.cli.failure import CommandFailed
+from scripts.cli.program import run_program
 from scripts.doctor.finding import Finding, failure
 from scripts.doctor.report import print_findings
 from scripts.readiness import database, logs, models, report, secrecy, services
 from scripts.surroundings import REPOSITORY
-from scripts.terminal import Terminal, terminal_on
+from scripts.terminal import Terminal
 
 REPORT = "PRODUCTION_READINESS_CHECK.md"
 
@@ -79,17 +80,5 @@ def _services(settings: Settings, token: str, *, wakes: bool) -> list[Finding]:
         return [failure("fleet", failed.sentence, failed.remedy)]
 
 
-def main(given: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
-    """Check; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    arguments(parser)
-    terminal = terminal or terminal_on(sys.stdout, colour=False)
-    try:
-        return check(parser.parse_args(given), load_settings(), terminal)
-    except CommandFailed as failed:
-        terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
-        return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, arguments, check))

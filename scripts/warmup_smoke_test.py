@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +22,11 @@ from config import clients
 from config.auth import admin_token
 from config.contracts.models import LocalModel
 from config.contracts.serving import ServedModels, WarmedModel, WarmupStatus
-from config.settings import load_settings
+from config.settings import Settings
 from scripts.cli.door import Door, address_of
 from scripts.cli.failure import CommandFailed
-from scripts.terminal import Terminal, terminal_on
+from scripts.cli.program import run_program
+from scripts.terminal import Terminal
 
 T = TypeVar("T")
 
@@ -35,19 +36,15 @@ _COUNTED_WITHIN_SEC = 60.0  # hermes counts what Switch was used for every half 
 _LOOK_EVERY_SEC = 0.5
 
 
-def main(arguments: Sequence[str] | None = None, terminal: Terminal | None = None) -> int:
-    """Warm up and look; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the script takes."""
     parser.add_argument("--url", help="the gateway (default: this machine's fleet)")
-    options = parser.parse_args(arguments)
-    settings = load_settings()
-    terminal = terminal or terminal_on(sys.stdout, colour=False)
+
+
+def run(options: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    """Warm up and look; the exit status."""
     with clients.door(options.url or address_of(settings), admin_token(settings)) as client:
-        try:
-            check(Door(client), terminal)
-        except CommandFailed as failed:
-            terminal.say(f"{failed.sentence} {failed.remedy}".rstrip())
-            return 1
+        check(Door(client), terminal)
     return 0
 
 
@@ -114,4 +111,4 @@ def _until(look: Callable[[], T], holds: Callable[[T], bool], within_sec: float,
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program(__doc__, arguments, run))

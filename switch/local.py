@@ -128,7 +128,7 @@ class Local:
             share=asker.share_key,
             priority=asker.priority,
             seconds=rates.seconds(prompt, order.n * answer),
-            stay_seconds=rates.seconds(prompt, answer, self._parallel),
+            stay_seconds=rates.stay_seconds(prompt, answer, self._parallel),
             tokens=prompt + round(order.n * answer),
             width=min(order.n, self._parallel),
             deadline=None if left is None else self._now() + left,
@@ -199,9 +199,10 @@ class Local:
     def _learn(self, guest: Guest, ending: bytes, now: float) -> float:
         """What the answer took of a model alone; of one that did not come to its end, what it took of the clock."""
         timings, rates = timings_in(ending), self._rates_of(guest.file)
+        stayed = now - guest.entered_at
         if timings is None:
-            return min(guest.ask.seconds, now - guest.entered_at)
-        rates.learn(timings, max(1, round((guest.at_once + self._inside(guest.ask.model)) / 2)))
+            return min(guest.ask.seconds, stayed)
+        rates.learn(timings, max(1, round((guest.at_once + self._inside(guest.ask.model)) / 2)), stayed)
         return rates.seconds(timings.prompt_tokens, timings.answer_tokens)
 
     def _inside(self, model: str) -> int:

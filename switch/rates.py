@@ -18,6 +18,7 @@ _DISK_MB_PER_SEC = 400.0
 _START_SEC = 0.5
 _ANSWER_TOKENS = 128.0
 _SMALL_PROMPT = 16  # tokens; shorter ones tell of the fixed cost of a step, not of the rate
+_MOST_STRETCH = 4.0
 _NUMBER = rb'"%s":\s*([0-9.eE+-]+)'
 _FIELDS = {name: re.compile(_NUMBER % name) for name in (b"prompt_n", b"prompt_ms", b"predicted_n", b"predicted_ms")}
 
@@ -64,9 +65,10 @@ class ModelRates:
     _prompt: dict[int, Average] = field(default_factory=dict)
     _decode: dict[int, Average] = field(default_factory=dict)
     _answer: Average = field(default_factory=Average)
+    _stretch: Average = field(default_factory=Average)
 
-    def learn(self, timings: Timings, at_once: int) -> None:
-        """Count one answer, made while about `at_once` requests were served."""
+    def learn(self, timings: Timings, at_once: int, stayed: float) -> None:
+        """Count one answer, made while about `at_once` requests were served, by one who `stayed` seconds for it."""
         if timings.prompt_seconds > 0 and (timings.prompt_tokens >= _SMALL_PROMPT or not self._prompt):
             rate = max(1, timings.prompt_tokens) / timings.prompt_seconds
             self._prompt.setdefault(at_once, Average()).add(rate)
@@ -74,6 +76,8 @@ class ModelRates:
             self._decode.setdefault(at_once, Average()).add(timings.answer_tokens / timings.answer_seconds)
         if timings.answer_tokens:
             self._answer.add(timings.answer_tokens)
+        if predicted := self.seconds(timings.prompt_tokens, timings.answer_tokens, at_once):
+            self._stretch.add(min(_MOST_STRETCH, stayed / predicted))
 
     @property
     def load_seconds(self) -> float:
@@ -97,6 +101,11 @@ class ModelRates:
     def seconds(self, prompt_tokens: float, answer_tokens: float, at_once: int = 1) -> float:
         """How long one of `at_once` requests takes."""
         return prompt_tokens / self.prompt_per_second(at_once) + answer_tokens / self.decode_per_second(at_once)
+
+    def stay_seconds(self, prompt_tokens: float, answer_tokens: float, at_once: int) -> float:
+        """How long one of `at_once` requests keeps its place: with its way in and out, and a reader's slowness."""
+        stretch = max(1.0, self._stretch.value or 1.0)
+        return stretch * self.seconds(prompt_tokens, answer_tokens, at_once)
 
 
 def _nearest(measured: dict[int, Average], at_once: int, guess_alone: float) -> float:

@@ -1,11 +1,13 @@
 """The same chats through containers and through processes of the host, one stream at a time, in turns.
 
-While the host is measured, the containers stand still; what the engine's probes cost is on the containers' side.
+While the host is measured, the containers stand still; while they are, the host's fleet idles, and what the engine's
+probes cost is on their side.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from scripts.composed.project import Project
 from scripts.measuring import running_fleet
 from scripts.serving.asking import Client, Together, middle, ratio
 from scripts.serving.case import models_of
+
+_SETTLE_SEC = 3.0  # what stood still catches up first: probes that came due, madre's looks
 
 
 def measure(project: Project, model: Path, runs: int, tokens: int) -> dict[str, Any]:
@@ -28,6 +32,7 @@ def measure(project: Project, model: Path, runs: int, tokens: int) -> dict[str, 
             with project.paused():
                 host.append(asyncio.run(_answered(fleet.url, run, tokens)))
             project.until_ready("tentaculo_link", "switch")
+            time.sleep(_SETTLE_SEC)
     decode = [[one.decode_tokens_per_sec for one in side] for side in (ours, host)]
     whole = [[one.whole_tokens_per_sec for one in side] for side in (ours, host)]
     return {

@@ -12,7 +12,7 @@ import pytest_asyncio
 from config.services import CORE, FLEET, present_services
 from tests.support.chats import SMALL, Streamed, chat_body, take_in
 from tests.support.containers import needs_engine, run
-from tests.support.docker_fleet import DockerFleet, docker_fleet
+from tests.support.docker_fleet import UP_SEC, DockerFleet, docker_fleet
 from tests.support.eventually import eventually
 
 pytestmark = [needs_engine, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1900)]
@@ -35,6 +35,7 @@ async def chat(fleet: DockerFleet, **members: Any) -> dict[str, Any]:
 
 async def test_up_brings_every_service_of_this_build_and_all_are_healthy(fleet: DockerFleet) -> None:
     assert await fleet.running() == PRESENT
+    await fleet.compose("up", "-d", "--no-build", "--wait", "--wait-timeout", f"{UP_SEC:.0f}")
     for name in PRESENT:
         state = (await fleet.inspect(name))["State"]
         assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy"), name

@@ -50,12 +50,19 @@ async def test_windows_scale_the_services_of_a_stack(tmp_path: Path) -> None:
         await fleet.power("window/close", {"window_id": window["window_id"]})
         await down(fleet, "switch", "hermes")
         assert await stack.replicas() == NOTHING_ASKED_FOR
+        before = await stack.tasks("hermes")
         await stack.scale("hermes", 1)
 
-        async def scaled_back() -> bool:
-            return (await stack.replicas())["hermes"] == 0 and not await stack.containers("hermes")
+        async def of_hermes() -> tuple[int, list[str], dict[str, str]]:
+            tasks = {task: state for task, state in (await stack.tasks("hermes")).items() if task not in before}
+            return (await stack.replicas())["hermes"], await stack.containers("hermes"), tasks
 
-        await eventually(scaled_back, bool, within_sec=PATIENCE_SEC)
+        def did_not_stay(seen: tuple[int, list[str], dict[str, str]]) -> bool:
+            replicas, containers, tasks = seen  # one that found its port taken still is over without madre
+            is_over = replicas == 0 or any(state.startswith(("Failed", "Rejected")) for state in tasks.values())
+            return is_over and not containers
+
+        await eventually(of_hermes, did_not_stay, within_sec=PATIENCE_SEC)
 
 
 async def test_a_service_that_would_not_stay_up_ends_its_window_with_its_last_words(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import secrets
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from config.services import FLEET
+from config.services import FLEET, present_services
 from scripts.cli.images import build_images
 from tests.support.chats import FILES
 from tests.support.containers import run
@@ -52,8 +52,17 @@ class DockerFleet:
         return await run("docker", "compose", "-p", self.project, *files, *arguments, environment=self.environment)
 
     async def up(self, *services: str) -> None:
-        """Bring services up, all if none is named, and wait until they are healthy."""
-        await self.compose("up", "-d", "--no-build", "--wait", "--wait-timeout", f"{UP_SEC:.0f}", *services)
+        """Bring services up, all if none is named, and wait until they are ready."""
+        await self.compose("up", "-d", "--no-build", *services)
+        for service in services or [present.name for present in present_services()]:
+            await eventually(partial(self.is_ready, service), bool, within_sec=UP_SEC)
+
+    async def is_ready(self, service: str) -> bool:
+        """Whether the service itself says so."""
+        try:
+            return (await self.http.get(self.url(FLEET[service].port) + "/ready")).is_success
+        except httpx.TransportError:
+            return False
 
     async def keep_data_on(self, megabytes: int) -> None:
         """Have the data volume be a small disk of its own, made before Compose would make it. It lasts while any
@@ -136,7 +145,7 @@ def images() -> None:
 
 @asynccontextmanager
 async def docker_fleet(*models: str, data_mb: int = 0, **settings: str) -> AsyncIterator[DockerFleet]:
-    """A fleet of containers, all healthy, with these models registered; removed with the block.
+    """A fleet of containers, all ready, with these models registered; removed with the block.
 
     With `data_mb` its data are on a disk of that size.
     """

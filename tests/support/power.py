@@ -42,7 +42,11 @@ class Script:
 
 @dataclass
 class ScriptedDriver:
-    """Runs nothing, and lets a test decide what seems to run. Records what it was told."""
+    """Runs nothing, and lets a test decide what seems to run. Records what it was told.
+
+    With `look_sec` every look at what runs lets that much of a manual clock's time pass: time then goes on only as fast
+    as madre follows it, however busy the machine is.
+    """
 
     clock: Clock
     name: str = "scripted"
@@ -55,6 +59,7 @@ class ScriptedDriver:
     silent: bool = False
     gone: set[str] = field(default_factory=set)  # of the core: what somebody stopped by hand
     taken: dict[str, Usage] = field(default_factory=dict)
+    look_sec: float = 0.0
 
     def script(self, service: str) -> Script:
         """The script of `service`, to be changed in place."""
@@ -86,6 +91,8 @@ class ScriptedDriver:
 
     async def observe(self) -> Mapping[str, Observed]:
         """What seems to run, ready as scripted; Unavailable while what runs it is silent."""
+        if self.look_sec and isinstance(self.clock, ManualClock):
+            self.clock.advance(self.look_sec)
         if self.silent:
             raise Unavailable("The engine does not answer.")
         core = {service: Observed("core", self.clock.now(), ready=True) for service in CORE if service not in self.gone}

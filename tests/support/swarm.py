@@ -54,6 +54,12 @@ class Stack:
         label = f"label=com.docker.swarm.service.name={self.name}_{service}"
         return (await run("docker", "ps", "-q", "--filter", label)).split()
 
+    async def tasks(self, service: str) -> dict[str, str]:
+        """Every task that Swarm still knows of a service, by id: its state, with what it complains of."""
+        shown = "{{.ID}} {{.CurrentState}} {{.Error}}"
+        lines = await run("docker", "service", "ps", "--no-trunc", "--format", shown, f"{self.name}_{service}")
+        return {task: state for task, _, state in (line.partition(" ") for line in lines.splitlines())}
+
     async def remove(self) -> None:
         """Remove the stack; returns once no container of it is left."""
         await run("docker", "stack", "rm", self.name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from config.settings import PowerSettings, RetentionSettings, Settings
 from scripts.doctor.settings_table import rows
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
-from tests.support.power import Madre, madre_in
+from tests.support.power import madre_in
 
 WINDOW = {
     "window_id",
@@ -96,28 +96,15 @@ async def test_what_may_be_opened(tmp_path: Path, body: dict[str, Any], status: 
 
 
 async def test_a_start_that_fails_is_500_after_rollback(tmp_path: Path) -> None:
-    async with madre_in(tmp_path, clock=ManualClock()) as madre:
+    async with madre_in(tmp_path) as madre:
+        madre.driver.look_sec = 0.5
         madre.driver.script("switch").dies_at_once = True
         madre.driver.script("switch").last_words = "no such file"
-
-        async def failing() -> dict[str, Any]:
-            madre.clock.advance(31)  # type: ignore[attr-defined]  # each try comes after a pause
-            return (await madre.get("windows"))["items"][0]  # type: ignore[no-any-return]
-
         await madre.post("window/open", {"services": ["hermes", "switch"], "wait": False}, 201)
-        await eventually(failing, lambda window: window["state"] == "error")
-        problem = await refused(madre)
+        await eventually(partial(madre.get, "windows"), lambda windows: windows["items"][0]["state"] == "error")
+        problem = await madre.post("window/open", {"services": ["switch"]}, 500)
         assert (problem["code"], "no such file" in problem["detail"]) == ("start_failed", True)
         await eventually(lambda: madre.state_of("hermes"), lambda state: state == "asleep")
-
-
-async def refused(madre: Madre) -> dict[str, Any]:
-    """What a second try to open says, while time goes on."""
-    asking = asyncio.create_task(madre.post("window/open", {"services": ["switch"]}, 500))
-    while not asking.done():
-        madre.clock.advance(31)  # type: ignore[attr-defined]
-        await asyncio.sleep(0.02)
-    return await asking
 
 
 async def test_hold_extend_close_and_what_is_over(tmp_path: Path) -> None:

@@ -17,19 +17,13 @@ async def driver_answers(madre: Madre) -> bool:
 
 
 async def test_a_service_that_cannot_even_begin_fails_its_window_and_says_why(tmp_path: Path) -> None:
-    clock = ManualClock()
-    async with madre_in(tmp_path, clock=clock) as madre:
+    async with madre_in(tmp_path) as madre:
         madre.driver.script("switch").cannot_begin = "no such image"
         madre.driver.script("switch").last_words = "no such image"
         body = {"services": ["switch", "hermes"]}
-        opening = asyncio.create_task(madre.client.post("/madre/power/window/open", json=body))
-
-        async def a_while_later() -> bool:
-            clock.advance(0.5)
-            return opening.done()
-
-        await eventually(a_while_later, bool)
-        answer, window = opening.result(), (await madre.get("windows"))["items"][0]
+        madre.driver.look_sec = 0.5
+        answer = await madre.client.post("/madre/power/window/open", json=body)
+        window = (await madre.get("windows"))["items"][0]
         assert (answer.status_code, answer.json()["code"]) == (500, "start_failed")
         assert (window["state"], window["close_reason"]) == ("error", "switch would not stay up.\nno such image")
         assert (await madre.state_of("switch"), await madre.state_of("hermes")) == ("failed", "asleep")

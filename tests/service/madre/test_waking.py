@@ -84,14 +84,8 @@ async def test_what_keeps_dying_is_said_and_then_left_in_peace(tmp_path: Path) -
     async with madre_in(tmp_path, clock=clock) as madre:
         script = madre.driver.script("switch")
         script.dies_at_once, script.last_words = True, "switch ended with status 3."
-        waking = asyncio.create_task(madre.wake("switch", wait_sec=30))
-
-        async def a_while_later() -> bool:
-            clock.advance(0.5)
-            return waking.done()
-
-        await eventually(a_while_later, bool)
-        failed = waking.result()
+        madre.driver.look_sec = 0.5
+        failed = await madre.wake("switch", wait_sec=30)
         assert (failed.status_code, failed.json()["code"]) == (500, "start_failed")
         assert "status 3" in failed.json()["detail"]
         tries = len(madre.driver.told)

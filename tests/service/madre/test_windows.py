@@ -137,19 +137,13 @@ async def test_two_at_once_that_fit_only_one_by_one(tmp_path: Path) -> None:
 
 
 async def test_a_service_that_dies_at_once_fails_the_window_with_its_last_words(tmp_path: Path) -> None:
-    clock = ManualClock()
-    async with madre_in(tmp_path, clock=clock) as madre:
+    async with madre_in(tmp_path) as madre:
         script = madre.driver.script("switch")
         script.dies_at_once, script.last_words = True, "switch ended with status 1.\nno such file"
         body = {"services": ["switch", "hermes"]}
-        opening = asyncio.create_task(madre.client.post("/madre/power/window/open", json=body))
-
-        async def a_while_later() -> bool:
-            clock.advance(0.5)
-            return opening.done()
-
-        await eventually(a_while_later, bool)
-        answer, window = opening.result(), (await madre.get("windows"))["items"][0]
+        madre.driver.look_sec = 0.5
+        answer = await madre.client.post("/madre/power/window/open", json=body)
+        window = (await madre.get("windows"))["items"][0]
         assert (answer.status_code, answer.json()["code"]) == (500, "start_failed")
         assert window["state"] == "error"
         assert window["close_reason"] == "switch would not stay up.\nswitch ended with status 1.\nno such file"
