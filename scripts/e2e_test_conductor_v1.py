@@ -24,7 +24,7 @@ from config.clock import SystemClock
 from config.services import FLEET
 from config.settings import Settings
 from scripts.audit_folder import audit_folder
-from scripts.cli.door import Door, address_of
+from scripts.cli.door import Door, open_door
 from scripts.cli.program import run_program
 from scripts.conductor.conducting import Conductor
 from scripts.conductor.evidence import Evidence
@@ -48,14 +48,14 @@ def conduct(options: argparse.Namespace, settings: Settings, terminal: Terminal)
     """Play all phases; the exit status."""
     token = admin_token(settings)
     evidence = Evidence(options.out or audit_folder(settings.data_path), SystemClock().now())
-    with clients.door(options.url or address_of(settings), token) as client:
+    with open_door(settings, options.url) as door:
 
         @contextmanager
         def beside(service: str) -> Iterator[Door]:
             with clients.door(_url_of(service, options.url, settings), token) as own:
                 yield Door(own)
 
-        stage = Stage(Door(client), beside, wanted=tuple(options.services))
+        stage = Stage(door, beside, wanted=tuple(options.services))
         conductor = Conductor(stage, evidence, Machine(), max_cpu=options.max_cpu, patience_sec=options.patience)
         return 0 if conductor.play(terminal) else 1
 

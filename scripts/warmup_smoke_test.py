@@ -18,12 +18,10 @@ from typing import TypeVar
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # run as a file, not as a module
 
-from config import clients
-from config.auth import admin_token
 from config.contracts.models import LocalModel
 from config.contracts.serving import ServedModels, WarmedModel, WarmupStatus
 from config.settings import Settings
-from scripts.cli.door import Door, address_of
+from scripts.cli.door import Door, open_door
 from scripts.cli.failure import CommandFailed
 from scripts.cli.program import run_program
 from scripts.terminal import Terminal
@@ -43,8 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     """Warm up and look; the exit status."""
-    with clients.door(options.url or address_of(settings), admin_token(settings)) as client:
-        check(Door(client), terminal)
+    with open_door(settings, options.url) as door:
+        check(door, terminal)
     return 0
 
 

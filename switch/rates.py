@@ -18,7 +18,7 @@ _DISK_MB_PER_SEC = 400.0
 _START_SEC = 0.5
 _ANSWER_TOKENS = 128.0
 _SMALL_PROMPT = 16  # tokens; shorter ones tell of the fixed cost of a step, not of the rate
-_MOST_STRETCH = 4.0
+_MOST_STRETCH = 4.0  # one reader who dawdles for minutes tells little about the next
 _NUMBER = rb'"%s":\s*([0-9.eE+-]+)'
 _FIELDS = {name: re.compile(_NUMBER % name) for name in (b"prompt_n", b"prompt_ms", b"predicted_n", b"predicted_ms")}
 

@@ -254,9 +254,9 @@ def address_of(settings: Settings) -> str:
 
 
 @contextmanager
-def open_door(settings: Settings) -> Iterator[Door]:
-    """The gateway of this machine's fleet, with the admin token."""
-    with clients.door(address_of(settings), admin_token(settings)) as client:
+def open_door(settings: Settings, url: str | None = None) -> Iterator[Door]:
+    """The gateway of this machine's fleet, or the one at `url`, with the admin token."""
+    with clients.door(url or address_of(settings), admin_token(settings)) as client:
         yield Door(client)
 
 

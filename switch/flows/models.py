@@ -31,13 +31,14 @@ class Models:
         return ServedModels(budget_mb=self._pool.budget_mb, reserved_mb=self._pool.reserved_mb, models=listed)
 
     async def _served(self, model: Model) -> ServedModel:
+        memory_mb = await self._pool.memory_mb(model.name)  # first: all that follows is of one moment
         return ServedModel(
             name=model.name,
             stage=model.stage.value,
             in_use=len(model.users) - self._local.at_the_core(model.name),
             waiting=len(model.waiting) + self._local.waiting(model.name),
             reserved_mb=model.reserved_mb,
-            memory_mb=await self._pool.memory_mb(model.name),
+            memory_mb=memory_mb,
             pinned=model.pinned,
             progress=self._pool.progress(model.name),
             failure=model.failure if model.stage is Stage.COOLING else None,

@@ -21,7 +21,7 @@ from config.db_schema import EventRow
 from tests.support import postgres
 from tests.support.containers import needs_engine, run
 from tests.support.databases import Server
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, says_ready
 from tests.support.house import ADMIN, ADMIN_HEADERS
 from tests.support.ports import free_port_offset
 from tests.support.swarm import one_node_swarm
@@ -44,10 +44,7 @@ class Deployed:
     database: Database
 
     async def is_ready(self) -> bool:
-        try:
-            return (await self.door.get("/ready")).is_success
-        except httpx.TransportError:
-            return False
+        return await says_ready(self.door)
 
     async def models(self) -> httpx.Response:
         """What hermes answers; 503 while Swarm takes longer to start it than the door waits."""

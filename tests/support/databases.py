@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+import pytest
 from sqlalchemy import create_engine, make_url
 
 from config.db import Database
@@ -102,6 +103,11 @@ def use(url: str) -> None:
 def on_postgres() -> bool:
     """Whether the tests run on PostgreSQL."""
     return _Run.server is not None
+
+
+def only_on_a_file(reason: str) -> pytest.MarkDecorator:
+    """Skips on PostgreSQL what is about SQLite's file; for test modules, which are read once the server is known."""
+    return pytest.mark.skipif(on_postgres(), reason=reason)
 
 
 def url_in(folder: Path, *, empty: bool = False) -> str:

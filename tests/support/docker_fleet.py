@@ -20,7 +20,7 @@ from config.services import FLEET, present_services
 from scripts.cli.images import build_images
 from tests.support.chats import FILES
 from tests.support.containers import run
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, says_ready
 from tests.support.house import ADMIN, ADMIN_HEADERS
 from tests.support.ports import is_free
 from tests.support.worker import model_file
@@ -59,10 +59,7 @@ class DockerFleet:
 
     async def is_ready(self, service: str) -> bool:
         """Whether the service itself says so."""
-        try:
-            return (await self.http.get(self.url(FLEET[service].port) + "/ready")).is_success
-        except httpx.TransportError:
-            return False
+        return await says_ready(self.http, self.url(FLEET[service].port))
 
     async def keep_data_on(self, megabytes: int) -> None:
         """Have the data volume be a small disk of its own, made before Compose would make it. It lasts while any

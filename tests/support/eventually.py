@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import httpx
+
 T = TypeVar("T")
 _LOOK_EVERY_SEC = 0.02
 
@@ -21,3 +23,11 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool
         if time.monotonic() > give_up:
             raise AssertionError(f"not within {within_sec:g} s; last seen: {seen!r}")
         await asyncio.sleep(_LOOK_EVERY_SEC)
+
+
+async def says_ready(http: httpx.AsyncClient, url: str = "") -> bool:
+    """Whether the service at `url` is there, and can do its job by its own word."""
+    try:
+        return (await http.get(f"{url}/ready")).is_success
+    except httpx.TransportError:
+        return False

@@ -16,7 +16,7 @@ import httpx
 
 from config.db import Database
 from tests.support import databases
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, says_ready
 from tests.support.house import ADMIN, ADMIN_HEADERS
 from tests.support.ports import free_port_offset
 
@@ -59,10 +59,7 @@ class Fleet:
 
     async def is_ready(self, port: int) -> bool:
         """Whether the service on this usual port says so."""
-        try:
-            return (await self.http.get(self.url(port) + "/ready")).is_success
-        except httpx.TransportError:
-            return False
+        return await says_ready(self.http, self.url(port))
 
     async def get(self, path: str, port: int = 8000) -> httpx.Response:
         """GET through the gateway, or straight from another port."""

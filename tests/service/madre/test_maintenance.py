@@ -6,7 +6,6 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy.orm import Session
 
 from config.db_schema import EventRow, PowerEvent
@@ -15,7 +14,7 @@ from tests.support import databases
 from tests.support.clock import ManualClock
 from tests.support.power import Madre, madre_in
 
-ON_A_FILE = pytest.mark.skipif(databases.on_postgres(), reason="a copy of the file is SQLite's backup")
+ON_A_FILE = databases.only_on_a_file("a copy of the file is SQLite's backup")
 
 
 async def with_old_rows(madre: Madre) -> None:

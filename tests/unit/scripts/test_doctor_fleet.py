@@ -16,6 +16,7 @@ from config.settings import Settings
 from scripts.cli.fleet_process import FleetProcess
 from scripts.doctor import fleet
 from scripts.doctor.finding import Finding
+from tests.support import databases
 from tests.support.clock import ManualClock
 from tests.support.house import settings_in
 
@@ -42,6 +43,7 @@ def test_an_old_sqlite_says_what_the_fleet_does_then() -> None:
     assert fleet.sqlite_version((3, 53, 4), own=True).good
 
 
+@databases.only_on_a_file("SQLite's file is not there yet")
 def test_a_new_house_is_well(tmp_path: Path) -> None:
     findings = examined(settings_in(tmp_path))
     assert findings["database"].words.startswith("none yet")

@@ -16,12 +16,14 @@ from config.serve import COMPOSE_TOKEN
 from config.settings import Settings
 from scripts.doctor.finding import Finding, failure, ok, warning
 from scripts.readiness import database, logs, models, report, secrecy, services
+from tests.support import databases
 from tests.support.clock import ManualClock
 from tests.support.front_door import Gateway, door_to
 from tests.support.house import settings_in
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TOKEN = "vx11_" + "x" * 43
+ON_A_FILE = databases.only_on_a_file("SQLite's file is missing, empty, or has a size")
 
 
 def named(findings: list[Finding]) -> dict[str, Finding]:
@@ -112,6 +114,7 @@ def test_figures_give_cause_for_a_note(changes: dict[str, Any], words: str | Non
     assert finding is None or (finding.state == "warning" and str(words) in finding.words)
 
 
+@ON_A_FILE
 def test_a_whole_database_is_ready_but_for_what_migrations_and_backups_add(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     made = Database(settings.resolved_database_url)
@@ -130,6 +133,7 @@ def test_what_is_missing_is_named() -> None:
     assert database.revision("0002", "0002").good
 
 
+@ON_A_FILE
 def test_without_a_database_nothing_is_ready(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     (finding,) = database.examine(settings)
@@ -139,6 +143,7 @@ def test_without_a_database_nothing_is_ready(tmp_path: Path) -> None:
     assert not settings.runtime_path.exists(), "looking made nothing"
 
 
+@ON_A_FILE
 def test_an_empty_database_is_a_finding_and_no_accident(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     settings.runtime_path.mkdir(parents=True)
