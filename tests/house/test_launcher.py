@@ -75,13 +75,10 @@ def test_a_folder_of_the_callers_does_not_stand_in_for_ours(tmp_path: Path) -> N
     assert call(LAUNCHER, "help", cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("word", "sentence"), [("dance", "There is no command 'dance'"), ("plans", "does not hold yet")]
-)
-def test_a_command_that_is_not_there_is_said(tmp_path: Path, word: str, sentence: str) -> None:
-    answer = call(LAUNCHER, word, cwd=tmp_path)
+def test_a_command_that_is_not_there_is_said(tmp_path: Path) -> None:
+    answer = call(LAUNCHER, "dance", cwd=tmp_path)
     assert answer.returncode == 2
-    assert sentence in answer.stderr
+    assert "There is no command 'dance'" in answer.stderr
 
 
 def an_unprepared_clone(folder: Path) -> Path:

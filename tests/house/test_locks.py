@@ -42,7 +42,7 @@ def test_no_address_is_named(lock: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_all_that_is_asked_for_is_pinned(lock: Path) -> None:
-    wanted = [line.split("==")[0].split("[")[0] for line in lock.with_suffix(".in").read_text().splitlines()]
+    wanted = [re.split(r"[\[=~<>! ]", line)[0] for line in lock.with_suffix(".in").read_text().splitlines()]
     wanted = [normal(name) for name in wanted if name and not name.startswith("#")]
     assert set(wanted) <= {normal(name) for name in pins(lock.read_text())}
 

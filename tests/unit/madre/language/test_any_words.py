@@ -30,7 +30,8 @@ EXAMPLES = settings(derandomize=True, max_examples=400, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_can_be_read(text: str) -> None:
     if not text.lstrip().lower().startswith("vx11::"):
-        read(text, now=NOW, services=SERVICES)
+        intents = read(text, now=NOW, services=SERVICES).intents
+        assert all(intent.original_text in text for intent in intents)
 
 
 @EXAMPLES
