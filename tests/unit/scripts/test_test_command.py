@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli.failure import CommandFailed
-from scripts.cli.test import RingResult, chosen_rings, present_rings, read_counts, report
+from scripts.cli.test import RingResult, chosen_rings, present_rings, read_counts, read_failed, report
 from scripts.terminal import Terminal
 
 ALL = ["unit", "service", "house", "fleet"]
@@ -64,6 +64,52 @@ def test_an_empty_ring_is_said_loudly_and_fails_ci(empty: RingResult) -> None:
 
 def test_a_ring_that_broke_before_it_ran_is_bad() -> None:
     assert reported(PASSED, BROKEN)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        RingResult("unit", 1, passed=9, failed=1, skipped=0),  # nothing in it depends on the machine
+        RingResult("fleet", 1, passed=9, failed=4, skipped=0),  # too many for an accident
+        RingResult("fleet", 2, passed=9, failed=1, skipped=0),  # interrupted
+        RingResult("fleet", 0, passed=9, failed=0, skipped=0),
+    ],
+)
+def test_what_is_red_for_sure_is_not_run_again(result: RingResult) -> None:
+    assert not result.deserves_a_second_look
+
+
+def test_what_passes_only_alone_is_named_and_not_red() -> None:
+    fleet = RingResult("fleet", 1, passed=9, failed=2, skipped=1)
+    assert fleet.deserves_a_second_look
+    after = fleet.after(RingResult("fleet", 0, passed=2, failed=0, skipped=0), ("a.test_one", "a.test_two"))
+    code, words = reported(after)
+    assert (code, after.passed, after.failed) == (0, 11, 0)
+    assert "UNSTEADY a.test_one failed among the others" in words
+    assert "UNSTEADY a.test_two" in words
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        RingResult("fleet", 1, passed=1, failed=1, skipped=0),
+        RingResult("fleet", 0, passed=1, failed=0, skipped=1),  # a failed test that skips itself has not passed
+        RingResult("fleet", 5, passed=0, failed=0, skipped=0),
+    ],
+)
+def test_what_does_not_pass_alone_stays_red(again: RingResult) -> None:
+    fleet = RingResult("fleet", 1, passed=9, failed=2, skipped=1)
+    assert fleet.after(again, ("a.test_one", "a.test_two")) is fleet
+
+
+def test_failed_tests_are_named_as_pytest_wrote_them(tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    junit.write_text(
+        "<testsuites><testsuite><testcase classname='a' name='test_one'><failure/></testcase>"
+        "<testcase classname='a' name='test_two'/><testcase classname='b' name='test_three'><error/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    assert read_failed(junit) == ("a.test_one", "b.test_three")
 
 
 def test_counts_come_from_pytests_own_report(tmp_path: Path) -> None:
