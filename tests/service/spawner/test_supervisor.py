@@ -149,8 +149,9 @@ async def test_without_auto_retry_each_try_is_asked_for(tmp_path: Path) -> None:
 async def test_a_job_in_its_ttl_is_ended_and_not_tried_again(tmp_path: Path) -> None:
     clock = ManualClock()
     async with spawner_in(tmp_path, clock=clock, at_once=1) as spawner:
-        running, waiting = await spawner.spawn("hang", ttl_seconds=60), await spawner.spawn("never", ttl_seconds=60)
-        await spawner.at_work("hang")
+        running = await spawner.spawn("hang", ttl_seconds=60)
+        await spawner.at_work("hang")  # first: of two of one moment either may be the elder
+        waiting = await spawner.spawn("never", ttl_seconds=60)
         clock.advance(61)
         ended = [await spawner.ended(spawn_id) for spawn_id in (running, waiting)]
         assert [job["status"] for job in ended] == ["EXPIRED", "EXPIRED"]
