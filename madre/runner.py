@@ -1,12 +1,23 @@
 """What the flows know of whatever runs plans, and what that knows of plans.
 
-A plan is named by its id alone: its steps are rows, which are complete before it is started. The runner keeps nothing
-but which calls of `Work` have returned, so that after a death it makes the next one, and none of those again.
+A plan is named by its id alone: its steps are rows, which are complete before it is started, and say of each step
+whether it is over in the transaction that made it so. The runner keeps only which plans it has in hand, so that after
+a death it takes them up again; where each one stood, their rows tell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Protocol
+
+
+class Next(StrEnum):
+    """What follows a step."""
+
+    ON = "on"  # the step after it
+    STOP = "stop"  # no further step: what was done is taken back where that can be
+    LATER = "later"  # nothing yet: its moment has not come
 
 
 class Runner(Protocol):
@@ -25,26 +36,27 @@ class Runner(Protocol):
 class Work(Protocol):
     """A plan's work, cut where a runner may be killed. Called in threads, for each plan one call after another.
 
-    A call that returned is not made again; one that was cut short is made again from its beginning.
+    Whoever is killed begins the plan anew in their next life. What was over then is not done again, because `begin`
+    and `to_undo` leave it out; a call that was cut short is made again from its beginning.
     """
 
-    def unfinished(self) -> list[str]:
-        """The plans that are to run and are not over."""
+    def to_run(self) -> Mapping[str, float]:
+        """The plans that are to run and are not over, each with the seconds until there is something to do in it."""
 
     def begin(self, plan_id: str) -> list[int]:
-        """The numbers of the plan's steps in their order, none where there is nothing to do."""
+        """The numbers of the steps that are left to do, in their order."""
 
-    def step(self, plan_id: str, number: int) -> bool:
-        """Do one step; whether the plan goes on after it."""
+    def step(self, plan_id: str, number: int) -> Next:
+        """Do one step; what follows it."""
 
     def to_undo(self, plan_id: str) -> list[int]:
-        """Of a plan that went no further: the steps to take back, the last one first."""
+        """Of a plan that goes no further: the steps to take back, the last one first."""
 
-    def undo(self, plan_id: str, number: int) -> bool:
-        """Take one step back; whether that could be done."""
+    def undo(self, plan_id: str, number: int) -> None:
+        """Take one step back, if that can be done."""
 
-    def end(self, plan_id: str) -> bool:
-        """Let go of what the plan held and say how it ended; whether it ended well."""
+    def end(self, plan_id: str) -> None:
+        """Let go of what the plan held and say how it ended."""
 
     def abandon(self, plan_id: str, why: str) -> None:
         """Say that the plan ended because it could not be run; nothing where it is over."""

@@ -129,7 +129,7 @@ async def stepped() -> dict[str, Any]:
                 wanted = {plan.plan_id for plan in batch}
                 while wanted:
                     await asyncio.sleep(0.005)
-                    wanted &= set(await house.db.reading(steps.unfinished))
+                    wanted &= set(await house.db.reading(steps.to_run))
                 return time.perf_counter() - began
 
             await run(made_plan(3))

@@ -1,13 +1,18 @@
-"""Plans on DBOS: a workflow for each plan, a durable step for each call of `Work`.
+"""Plans on DBOS: a workflow for each plan that is in hand; what is done of it, the plan's own rows say.
 
 DBOS lives in threads and in a database of its own: on SQLite a file beside the house's, in WAL and with the house's
 own driver, because it would take the standard library's in a rollback journal; on PostgreSQL the schema `dbos`. It is
 imported and launched when there is a plan to run or one to resume, and let go again when nothing has run for a while.
 
+What it is for is what is hard to get right: which plan is whose, taking up what a dead process had in hand, giving up
+on what kills every process. A step is no step of DBOS's: it would be recorded a second time, in another database than
+its effect and at the price of one more commit, for something that its row says already.
+
 What is set here and is not DBOS's default: JSON instead of pickle, because rows of a database are not to be trusted
 with code; a fixed executor and version, because recovery looks for exactly these, and the version would be a hash of
 sources. The asynchronous half of its interface is never used: it makes DBOS's thread pool the default one of the
-caller's event loop.
+caller's event loop. All that is asked of it is asked by one thread of ours, so that launching, starting and letting go
+cannot meet.
 """
 
 from __future__ import annotations
@@ -15,17 +20,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import threading
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, make_url
 
 from config.app import every, task
 from config.sqlite import sqlite_module, wal_is_safe
-from madre.runner import Work
+from madre.runner import Next, Work
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig
@@ -34,12 +40,18 @@ _NAME = "vx11-madre"
 _EXECUTOR = "madre"
 _VERSION = "plans-1"  # of `_carry_out`: a change in the order of its durable steps is another version
 _LIVES_MAX = 100  # a plan that madre died of so often is not tried again
-_GOES_ON = ("PENDING", "ENQUEUED", "DELAYED")
-_THREADS = 256  # plans that run at once, those that wait for their hour too; each waits in a thread of its own
+_ENDED = "SUCCESS"
+_IN_HAND = ("PENDING", "ENQUEUED", "DELAYED")
+_THREADS = 256  # plans that run at once; one that waits for its hour is in nobody's hand
 _CONNECTIONS = 4
 _LISTEN_EVERY_SEC = 0.5  # how long closing waits for DBOS's listener, which has nothing to listen to here
 _REST_AFTER_SEC = 300.0
+_LOOK_EVERY_SEC = 30.0  # for plans to run, besides being told: for what could not be started, or whose hour has come
+_LOOK_AGAIN_SEC = 1.0  # at what DBOS has in hand and has not begun
+_FORGOTTEN_AT_ONCE = 1000
+_ENDING_SEC = 10.0
 _BUSY_TIMEOUT_MS = 30_000
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -52,12 +64,12 @@ class Durable:
         self._url = own_url(database_url)
         self._work = work
         self._rest_after_sec = rest_after_sec
-        self._turn = threading.Lock()  # launching and closing; nobody starts a plan in between
+        self._hand = ThreadPoolExecutor(1, "plans")
+        self._bell = asyncio.Event()
         self._engine: Engine | None = None
         self._running: set[str] = set()
-        self._getting_ready: asyncio.Future[None] | None = None
         self._quiet_rounds = 0
-        self._is_closed = False
+        self._is_closed = True
 
     @property
     def is_launched(self) -> bool:
@@ -69,7 +81,7 @@ class Durable:
         """Run plans while the block runs, those that an earlier life left unfinished first."""
         self._is_closed = False
         async with (
-            task(self._taken_up(), name="unfinished plans"),
+            task(self._watch(), name="plans to run"),
             every(self._rest_after_sec / 2, self.rest, name="rest of the plans")(),
         ):
             try:
@@ -77,45 +89,75 @@ class Durable:
             finally:
                 self._is_closed = True
                 self._work.interrupt()
-                await asyncio.to_thread(self._close)
+                await self._by_hand(self._close)
 
     def prepare(self) -> None:
         """Have DBOS launched while somebody reads the plan that they are to confirm: the first time takes a second."""
         if not self.is_launched and not self._is_closed:
-            self._getting_ready = asyncio.get_running_loop().run_in_executor(None, self._prepare)
+            self._hand.submit(self._prepare)
 
     async def start(self, plan_id: str) -> None:
-        """Have the plan run; once it was started, starting it again changes nothing."""
-        await asyncio.to_thread(self._start, plan_id)
+        """Have the plan run: its row says so, and the watch looks now."""
+        self._bell.set()
 
     async def cancel(self, plan_id: str) -> None:
         """Have no further step of the plan begin, and cut short the one that is under way."""
         await asyncio.to_thread(self._work.cancel, plan_id)
+        self._bell.set()
 
-    async def _taken_up(self) -> None:
-        for plan_id in await asyncio.to_thread(self._work.unfinished):
-            await self.start(plan_id)
+    async def _by_hand(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hand, act)
 
-    def _start(self, plan_id: str) -> None:
-        with self._turn:
-            if self._is_closed:
-                return  # its row says that it is to run; the next life takes it up
-            self._launch()
-            from dbos import DBOS, SetWorkflowID  # noqa: PLC0415  # after the launch, which imported it
+    async def _watch(self) -> None:
+        """Take up what is to run: at birth, whenever the bell rings, when a plan's hour has come, and now and then."""
+        while True:
+            self._bell.clear()
+            try:
+                pause = await self._by_hand(self._take_up)
+            except Exception:  # border: one failed look must not be the last
+                _log.exception("plans could not be taken up")
+                pause = _LOOK_EVERY_SEC
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), pause)
 
-            status = DBOS.get_workflow_status(plan_id)
-            if status is None:
-                with SetWorkflowID(plan_id):
-                    DBOS.start_workflow(_workflow(), plan_id)
-        if status is not None and status.status not in _GOES_ON:  # nothing, where the plan's rows know of its end
+    def _take_up(self) -> float:
+        """Have all that is to run now run; the seconds until the next look."""
+        pause = _LOOK_EVERY_SEC
+        for plan_id, later_sec in self._work.to_run().items():
+            if later_sec > 0:
+                pause = min(pause, later_sec)
+            elif plan_id not in self._running and not self._is_closed and self._is_in_hand_already(plan_id):
+                pause = min(pause, _LOOK_AGAIN_SEC)
+        return pause
+
+    def _is_in_hand_already(self, plan_id: str) -> bool:
+        """Have the plan run; whether DBOS had it in hand already, and will begin it, or is just about to let it go."""
+        self._launch()
+        from dbos import DBOS, SetWorkflowID  # noqa: PLC0415  # after the launch, which imported it
+
+        status = DBOS.get_workflow_status(plan_id)
+        if status is not None and status.status in _IN_HAND:
+            if status.app_version != _VERSION:
+                self._work.abandon(plan_id, f"it was begun by another version of madre ({status.app_version})")
+            return True
+        if status is not None and status.status != _ENDED:
             self._work.abandon(plan_id, f"its workflow ended in {status.status}")
-        elif status is not None and status.app_version != _VERSION:
-            self._work.abandon(plan_id, f"it was begun by another version of madre ({status.app_version})")
+            return False
+        if status is not None:  # it had let go of the plan until its hour, which has come
+            DBOS.delete_workflow(plan_id)
+        self._running.add(plan_id)
+        try:
+            with SetWorkflowID(plan_id):
+                DBOS.start_workflow(_workflow(), plan_id)
+        except BaseException:
+            self._running.discard(plan_id)
+            raise
+        self._quiet_rounds = 0
+        return False
 
     def _prepare(self) -> None:
-        with self._turn:
-            if not self._is_closed:
-                self._launch()
+        if not self._is_closed:
+            self._launch()
 
     def _launch(self) -> None:
         """Have DBOS up; what it finds unfinished in its own tables it takes up by itself."""
@@ -135,6 +177,7 @@ class Durable:
         except BaseException:
             self._destroy()
             raise
+        _forget_the_ended()
         _log.info("plans run on DBOS")
 
     def _config(self) -> DBOSConfig:
@@ -160,17 +203,19 @@ class Durable:
         """Let DBOS go after two looks at which nothing ran."""
         self._quiet_rounds = 0 if self._running or not self.is_launched else self._quiet_rounds + 1
         if self._quiet_rounds > 2:
-            await asyncio.to_thread(self._rested)
+            await self._by_hand(self._rested)
 
     def _rested(self) -> None:
-        with self._turn:
-            if self.is_launched and not self._running:
-                self._destroy()
+        if self.is_launched and not self._running:
+            self._destroy()
 
     def _close(self) -> None:
-        with self._turn:
-            if self.is_launched:
-                self._destroy()
+        """Let DBOS go, once the plans that were interrupted have noticed."""
+        deadline = time.monotonic() + _ENDING_SEC
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if self.is_launched:
+            self._destroy()
 
     def _destroy(self) -> None:
         from dbos import DBOS  # noqa: PLC0415
@@ -190,7 +235,8 @@ class Durable:
             _carry_out(self._work, plan_id)
         except Exception:  # border: a plan that cannot be run must not look as if it ran
             _log.exception("plan %s could not be run", plan_id)
-            self._work.abandon(plan_id, "it could not be run; the log has the rest")
+            if not self._is_closed:  # else its rows say that it is to run, and the next life will
+                self._work.abandon(plan_id, "it could not be run; the log has the rest")
             raise
         finally:
             self._running.discard(plan_id)
@@ -206,20 +252,24 @@ def own_url(database_url: str) -> str:
 
 
 def _carry_out(work: Work, plan_id: str) -> None:
-    """What a plan's workflow does. Every call of `work` is one durable step, and their order is part of `_VERSION`."""
-    numbers = _once("begin", work.begin, plan_id)
-    goes_on = all(_once(f"step {number}", work.step, plan_id, number) for number in numbers)
-    if not goes_on:
-        for number in _once("to undo", work.to_undo, plan_id):
-            _once(f"undo {number}", work.undo, plan_id, number)
-    _once("end", work.end, plan_id)
+    """What a plan's workflow does, from where its rows say that it stands. The order of the calls is `_VERSION`."""
+    for number in work.begin(plan_id):
+        after = work.step(plan_id, number)
+        if after is Next.LATER:
+            return
+        if after is Next.STOP:
+            break
+    for number in work.to_undo(plan_id):
+        work.undo(plan_id, number)
+    work.end(plan_id)
 
 
-def _once(name: str, act: Callable[..., Any], *arguments: Any) -> Any:
-    """`act`, unless an earlier life has done it; then what it returned there."""
+def _forget_the_ended() -> None:
+    """Drop what DBOS knows of plans that it has let go of: their own rows have it, for as long as they are kept."""
     from dbos import DBOS  # noqa: PLC0415
 
-    return DBOS.run_step({"name": name}, act, *arguments)
+    while ended := DBOS.list_workflows(status=_ENDED, limit=_FORGOTTEN_AT_ONCE, load_input=False, load_output=False):
+        DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
 
 
 @functools.cache

@@ -6,28 +6,29 @@ rows, which only their owner reads.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from config.app import House
 from config.contracts.events import Severity
-from config.contracts.plans import Status
+from config.contracts.plans import Fault, Status
 from madre.plan import Plan
 
-_DETAIL_MAX = 500
+_DETAIL_MAX = 500  # bytes as JSON, which writes what is not ASCII in six or twelve
 
 
 def announce(house: House, session: Session, plan: Plan, what: str) -> None:
     """`plan.<what>`: how the plan stands now."""
     data = _about(plan)
     if plan.error is not None:
-        data["error"] = {"code": plan.error.code, "detail": plan.error.detail[:_DETAIL_MAX]}
+        data["error"] = _in_short(plan.error)
     _append(house, session, plan, f"plan.{what}", data, bad=plan.status is Status.ERROR)
 
 
-def announce_step(house: House, session: Session, plan: Plan, number: int, what: str, **more: Any) -> None:
-    """`plan.step.<what>`: how one step of the plan stands now."""
+def announce_step(house: House, session: Session, plan: Plan, number: int, what: str, why: Fault | None = None) -> None:
+    """`plan.step.<what>`: how one step of the plan stands now; `why` it could not be taken back."""
     step = plan.step(number)
     data = {
         **_about(plan),
@@ -36,11 +37,19 @@ def announce_step(house: House, session: Session, plan: Plan, number: int, what:
         "action": step.action,
         "step_status": step.status.value,
         "attempts": step.attempts,
-        **more,
     }
+    if why is not None:
+        data["why"] = _in_short(why)
     if step.error is not None:
-        data["error"] = {"code": step.error.code, "detail": step.error.detail[:_DETAIL_MAX]}
+        data["error"] = _in_short(step.error)
     _append(house, session, plan, f"plan.step.{what}", data, bad=step.status is Status.ERROR)
+
+
+def _in_short(fault: Fault) -> dict[str, str]:
+    detail = fault.detail[:_DETAIL_MAX]
+    while (size := len(json.dumps(detail))) > _DETAIL_MAX + 2:  # its two quotation marks
+        detail = detail[: len(detail) * _DETAIL_MAX // size]
+    return {"code": fault.code, "detail": detail}
 
 
 def _about(plan: Plan) -> dict[str, Any]:

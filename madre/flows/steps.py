@@ -1,16 +1,16 @@
-"""The work of plans: each call here is one durable step of the runner (`madre/runner.py`), in a thread of its own.
+"""The work of plans: each call here is cut where madre may be killed (`madre/runner.py`), in a thread of its own.
 
-What finished is never done again, twice over: the runner does not repeat a call that returned, and a call that was cut
-short after its effect finds in the step's row whether that was finished. In between, an effect that madre's own rows
-hold is made in the transaction that says so; one that a peer has is known there by the step's key; and one that goes
-on without madre (a download, a daughter) is noted in the row as soon as it has a name.
+What finished is never done again: a step's row says that it is over in the transaction that made it so, and the next
+life begins with those that are not. In between, an effect that madre's own rows hold is made in that very transaction;
+one that a peer has is known there by the step's key; and one that goes on without madre (a download, a daughter) is
+noted in the row as soon as it has a name.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from config.app import House
 from config.auth import Caller
 from config.contracts.plans import Fault, Status
-from config.errors import NotFound, Unavailable, VX11Error
+from config.errors import DiskFull, NotFound, Unavailable, VX11Error
 from config.logs import correlation_id
 from madre import plan as life
 from madre.actions import Action, Arguments, action_named
@@ -29,13 +29,14 @@ from madre.flows.executors.order import Executor, Executors, Order
 from madre.flows.plan_events import announce, announce_step
 from madre.flows.plan_windows import PlanWindows
 from madre.plan import Plan, Step
-from madre.runner import effect_key
-from madre.store import plans, steps
+from madre.runner import Next, effect_key
+from madre.store import steps
 from madre.undo import is_met, to_undo, undo_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _DATABASE_AGAIN_SEC = 0.5
+_KNOWN = "plan"  # in a session: the plan as its commit will leave it
 _log = logging.getLogger(__name__)
 
 
@@ -45,13 +46,6 @@ class _Begun:
 
     order: Order
     to_stop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Later:
-    """A step whose moment has not come."""
-
-    until: datetime
 
 
 class Steps:
@@ -64,21 +58,27 @@ class Steps:
         self._windows = windows
         self._effects = effects
         self._executors = executors
+        self._known: dict[str, Plan] = {}  # of the plans in hand: how their last commit left them
 
-    def unfinished(self) -> list[str]:
-        """The plans that run, or did when madre was cut short."""
-        return self._write(steps.unfinished)
+    def to_run(self) -> Mapping[str, float]:
+        """The plans that run, or did when madre was cut short; the seconds until there is something to do."""
+        now = self._house.clock.now()
+        with self._house.db.read() as session:
+            found = steps.to_run(session)
+        return {name: max(0.0, (at - now).total_seconds()) if at else 0.0 for name, at in found.items()}
 
     def begin(self, plan_id: str) -> list[int]:
-        """The numbers of the plan's steps; none where it is over or not there."""
-        plan = self._write(_plan, plan_id)
-        return [step.number for step in plan.steps] if plan and plan.status is Status.RUNNING else []
+        """The steps that are left to do; none where the plan is over, or one of them failed."""
+        plan = self._read(plan_id)
+        if plan is None or plan.status is not Status.RUNNING or _has_failed(plan):
+            return []
+        return [step.number for step in plan.steps if not step.status.is_over]
 
-    def step(self, plan_id: str, number: int) -> bool:
-        """Do one step; whether the plan goes on after it."""
-        while isinstance(taken := self._attempt(plan_id, number), _Later):
-            self._effects.sleep(plan_id, taken.until)
-        if isinstance(taken, bool):
+    def step(self, plan_id: str, number: int) -> Next:
+        """Do one step; what follows it."""
+        self._effects.must_go_on()
+        taken = self._attempt(plan_id, number)
+        if isinstance(taken, Next):
             return taken
         executor = self._executor(taken.order)
         outcome = Outcome() if taken.to_stop else self._effects.bring_about(taken.order, executor)
@@ -87,29 +87,34 @@ class Steps:
         return self._write(self._over, plan_id, number, outcome)
 
     def to_undo(self, plan_id: str) -> list[int]:
-        """The steps to take back, the last one first."""
-        plan = self._write(_plan, plan_id)
-        return [] if plan is None else to_undo(plan)
+        """The steps to take back, the last one first; none where the plan reached its end."""
+        plan = self._read(plan_id)
+        stopped = plan is not None and (_has_failed(plan) or plan.cancel_asked_at is not None)
+        return to_undo(plan) if plan is not None and stopped else []
 
-    def undo(self, plan_id: str, number: int) -> bool:
-        """Take one step back; whether that could be done. A cancel of the plan does not cut it short."""
-        plan = self._write(_plan, plan_id)
+    def undo(self, plan_id: str, number: int) -> None:
+        """Take one step back, if that can be done. A cancel of the plan does not cut it short."""
+        self._effects.must_go_on()
+        plan = self._read(plan_id)
         wanted = None if plan is None else undo_of(plan.step(number))
         if plan is None or wanted is None:
-            return plan is not None and plan.step(number).undone_at is not None
+            return
         order = self._order(plan, plan.step(number), *wanted, suffix=":undo")
         executor = self._executor(order)
         if executor.within is not None:
-            return self._write(self._undone_within, plan_id, number, order)
-        return self._write(self._undone, plan_id, number, self._effects.bring_about(order, executor, for_good=True))
+            self._write(self._undone_within, plan_id, number, order)
+        else:
+            self._write(self._undone, plan_id, number, self._effects.bring_about(order, executor, for_good=True))
 
-    def end(self, plan_id: str) -> bool:
-        """Let go of what the plan held and say how it ended; whether it ended well."""
+    def end(self, plan_id: str) -> None:
+        """Let go of what the plan held and say how it ended."""
         self._effects.forget(plan_id)
-        return self._write(self._ended, plan_id, None)
+        self._write(self._ended, plan_id, None)
+        self._known.pop(plan_id, None)
 
     def abandon(self, plan_id: str, why: str) -> None:
         """Say that the plan ended because it could not be run; nothing where it is over."""
+        self._known.pop(plan_id, None)
         self._write(self._ended, plan_id, Fault(code="internal", detail=f"The plan could not be run: {why}."))
 
     def cancel(self, plan_id: str) -> None:
@@ -121,7 +126,7 @@ class Steps:
         """Cut short what every plan is doing, because the process ends."""
         self._effects.cut(None)
 
-    def _attempt(self, plan_id: str, number: int) -> _Begun | _Later | bool:
+    def _attempt(self, plan_id: str, number: int) -> _Begun | Next:
         """Take the step in hand; where its effect is madre's own rows, that is all there is to it."""
         try:
             return self._write(self._take, plan_id, number)
@@ -131,34 +136,39 @@ class Steps:
             _log.exception("step %s of plan %s", number, plan_id)
             return self._write(self._over, plan_id, number, Outcome(fault=BUG))
 
-    def _take(self, session: Session, plan_id: str, number: int) -> _Begun | _Later | bool:
-        plan = _plan(session, plan_id)
-        if plan is None:
-            return False
+    def _take(self, session: Session, plan_id: str, number: int) -> _Begun | Next:
+        plan = self._now(session, plan_id, number)
+        if plan is None or plan.status.is_over:
+            return Next.STOP
         step, now = plan.step(number), self._house.clock.now()
-        if plan.status.is_over or step.status.is_over:
-            return _goes_on(plan, step)
+        if step.status.is_over:
+            return _next(plan, step)
         action = action_named(step.action)
         if plan.cancel_asked_at is not None:
-            return _Begun(self._order(plan, step, action, _told(action, step)), to_stop=True) if step.result else False
+            order = self._order(plan, step, action, _told(action, step))
+            return _Begun(order, to_stop=True) if step.result else Next.STOP
         if not is_met(plan, number):
             unneeded = life.step_not_needed(plan, number, f"{step.condition} was not found", now)
             return self._keep(session, unneeded, number, "skipped")
         if step.not_before is not None and now < step.not_before:
             if step.status is not Status.WAITING:
                 self._keep(session, _waiting(plan, number), number, "waiting")
-            return _Later(step.not_before)
-        plan = life.step_begun(plan, number, now)
-        order = self._order(plan, plan.step(number), action, _told(action, step))
-        within = self._executor(order).within
-        if within is not None:
-            done = life.step_done(plan, number, bounded(within(session, order)), now)
-            return self._keep(session, done, number, "done")
-        self._keep(session, plan, number, "started")
-        return _Begun(order)
+            return Next.LATER
+        return self._begun(session, plan, number, now)
 
-    def _over(self, session: Session, plan_id: str, number: int, outcome: Outcome) -> bool:
-        plan, now = _there(session, plan_id), self._house.clock.now()
+    def _begun(self, session: Session, before: Plan, number: int, now: datetime) -> _Begun | Next:
+        plan = life.step_begun(before, number, now)
+        action = action_named(plan.step(number).action)
+        order = self._order(plan, plan.step(number), action, _told(action, plan.step(number)))
+        within = self._executor(order).within
+        if within is None:
+            self._keep(session, plan, number, "started")
+            return _Begun(order)
+        done = life.step_done(plan, number, bounded(within(session, order)), now)
+        return self._keep(session, done, number, "done")
+
+    def _over(self, session: Session, plan_id: str, number: int, outcome: Outcome) -> Next:
+        plan, now = self._there(session, plan_id, number), self._house.clock.now()
         if outcome.is_cut:
             after, what = life.step_not_needed(plan, number, "cancelled while it was done", now), "cancelled"
         elif outcome.fault is not None:
@@ -167,57 +177,55 @@ class Steps:
             after, what = life.step_done(plan, number, outcome.result or {}, now), "done"
         return self._keep(session, after, number, what)
 
-    def _undone_within(self, session: Session, plan_id: str, number: int, order: Order) -> bool:
+    def _undone_within(self, session: Session, plan_id: str, number: int, order: Order) -> None:
         within = self._executor(order).within
         assert within is not None
-        return self._undone(session, plan_id, number, Outcome(within(session, order)))
+        self._undone(session, plan_id, number, Outcome(within(session, order)))
 
-    def _undone(self, session: Session, plan_id: str, number: int, outcome: Outcome) -> bool:
-        plan, now = _there(session, plan_id), self._house.clock.now()
+    def _undone(self, session: Session, plan_id: str, number: int, outcome: Outcome) -> None:
+        plan, now = self._there(session, plan_id, number), self._house.clock.now()
         if outcome.result is None:
-            why = (outcome.fault or BUG).model_dump()
-            announce_step(self._house, session, plan, number, "not_undone", why=why)
-            return False
+            announce_step(self._house, session, plan, number, "not_undone", why=outcome.fault or BUG)
+            return
         undone = life.step_undone(plan, number, now)
         steps.keep_step(session, undone, number)
         announce_step(self._house, session, undone, number, "undone")
-        return True
 
-    def _keep(self, session: Session, plan: Plan, number: int, what: str) -> bool:
-        """Keep a changed step, say so, and let go of windows that no later step needs; whether the plan goes on."""
+    def _keep(self, session: Session, plan: Plan, number: int, what: str) -> Next:
+        """Keep a changed step, say so, and let go of windows that no later step needs; what follows."""
         step = plan.step(number)
         steps.keep_step(session, plan, number)
         announce_step(self._house, session, plan, number, what)
         if plan.windows and step.status.is_over:
-            self._windows.let_go(session, plan, self._still_needed(plan), caller_of(plan))
-        return _goes_on(plan, step)
+            plan = self._windows.let_go(session, plan, self._still_needed(plan), caller_of(plan))
+        session.info[_KNOWN] = plan
+        return _next(plan, step)
 
     def _still_needed(self, plan: Plan) -> set[str]:
         table = self._executors()
         left = [table[step.action] for step in plan.steps if not step.status.is_over and step.action in table]
         return {name for executor in left for name in executor.needs}
 
-    def _ended(self, session: Session, plan_id: str, fault: Fault | None) -> bool:
-        plan, now = _plan(session, plan_id), self._house.clock.now()
-        if plan is None or plan.status.is_over:
-            return plan is not None and plan.status is Status.DONE
-        plan = self._windows.let_go(session, plan, (), caller_of(plan))
+    def _ended(self, session: Session, plan_id: str, fault: Fault | None) -> None:
+        before, now = _plan(session, plan_id), self._house.clock.now()
+        if before is None or before.status.is_over:
+            return
+        plan = self._windows.let_go(session, before, (), caller_of(before))
         if fault is not None:
             plan = life.failed(plan, fault, now)
         elif plan.cancel_asked_at is not None and not all(_is_whole(step) for step in plan.steps):
             plan = life.cancelled(plan, "somebody cancelled it", now)
         else:
             plan = life.finished(plan, now)
-        plans.keep_plan(session, plan, now)
+        steps.keep_end(session, before, plan, now)
         announce(self._house, session, plan, plan.status.value.lower())
-        return plan.status is Status.DONE
 
     def _asked_to_end(self, session: Session, plan_id: str) -> bool:
         plan, now = _plan(session, plan_id), self._house.clock.now()
         if plan is None or plan.status is not Status.RUNNING:
             return False
         if plan.cancel_asked_at is None:
-            plans.keep_plan(session, life.asked_to_end(plan, now), now)
+            steps.ask_to_end(session, life.asked_to_end(plan, now), now)
         return True
 
     def _order(self, plan: Plan, step: Step, action: Action, told: Arguments, suffix: str = "") -> Order:
@@ -242,13 +250,50 @@ class Steps:
             raise NotFound(f"Nobody here knows how {order.action.name} is done.")
         return table[order.action.name]
 
+    def _now(self, session: Session, plan_id: str, number: int) -> Plan | None:
+        """The plan as it is now: what nobody else can have changed is not read again."""
+        known = self._known.get(plan_id)
+        if known is None:
+            return _plan(session, plan_id)
+        correlation_id.set(known.asked.correlation_id)
+        return steps.brought_up(session, known, number)
+
+    def _there(self, session: Session, plan_id: str, number: int) -> Plan:
+        plan = self._now(session, plan_id, number)
+        if plan is None:
+            raise NotFound(f"There is no plan {plan_id!r} any more.")
+        return plan
+
+    def _read(self, plan_id: str) -> Plan | None:
+        """The whole plan, which is known from now on."""
+
+        def read() -> Plan | None:
+            with self._house.db.read() as session:
+                return _plan(session, plan_id)
+
+        plan = self._despite_weather(read)
+        if plan is not None:
+            self._known[plan_id] = plan
+        return plan
+
     def _write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One unit of work. A database that is away is waited for: without it nothing can be said to be done."""
+        """One unit of work."""
+
+        def write() -> T:
+            with self._house.db.write() as session:
+                found = work(session, *args, **kwargs)
+            if (plan := session.info.get(_KNOWN)) is not None:  # not before it is committed
+                self._known[plan.plan_id] = plan
+            return found
+
+        return self._despite_weather(write)
+
+    def _despite_weather(self, unit: Callable[[], T]) -> T:
+        """A database that is away, or has no room, is waited for: without it nothing can be said to be done."""
         while True:
             try:
-                with self._house.db.write() as session:
-                    return work(session, *args, **kwargs)
-            except Unavailable as error:
+                return unit()
+            except (Unavailable, DiskFull) as error:
                 _log.warning("a plan waits for the database: %s", error.detail)
                 self._effects.must_go_on()
                 time.sleep(_DATABASE_AGAIN_SEC)
@@ -267,19 +312,16 @@ def _plan(session: Session, plan_id: str) -> Plan | None:
     return plan
 
 
-def _there(session: Session, plan_id: str) -> Plan:
-    plan = _plan(session, plan_id)
-    if plan is None:
-        raise NotFound(f"There is no plan {plan_id!r} any more.")
-    return plan
-
-
 def _told(action: Action, step: Step) -> Arguments:
     return action.arguments.model_validate(dict(step.arguments))
 
 
-def _goes_on(plan: Plan, step: Step) -> bool:
-    return plan.cancel_asked_at is None and step.status is not Status.ERROR
+def _next(plan: Plan, step: Step) -> Next:
+    return Next.ON if plan.cancel_asked_at is None and step.status is not Status.ERROR else Next.STOP
+
+
+def _has_failed(plan: Plan) -> bool:
+    return any(step.status is Status.ERROR for step in plan.steps)
 
 
 def _is_whole(step: Step) -> bool:
