@@ -69,6 +69,7 @@ class Steps:
 
     def begin(self, plan_id: str) -> list[int]:
         """The steps that are left to do; none where the plan is over, or one of them failed."""
+        self._known.pop(plan_id, None)
         plan = self._read(plan_id)
         if plan is None or plan.status is not Status.RUNNING or _has_failed(plan):
             return []
@@ -89,7 +90,7 @@ class Steps:
     def to_undo(self, plan_id: str) -> list[int]:
         """The steps to take back, the last one first; none where the plan reached its end."""
         plan = self._read(plan_id)
-        stopped = plan is not None and (_has_failed(plan) or plan.cancel_asked_at is not None)
+        stopped = plan is not None and (plan.cancel_asked_at is not None or _has_failed(plan))
         return to_undo(plan) if plan is not None and stopped else []
 
     def undo(self, plan_id: str, number: int) -> None:
@@ -190,6 +191,7 @@ class Steps:
         undone = life.step_undone(plan, number, now)
         steps.keep_step(session, undone, number)
         announce_step(self._house, session, undone, number, "undone")
+        session.info[_KNOWN] = undone
 
     def _keep(self, session: Session, plan: Plan, number: int, what: str) -> Next:
         """Keep a changed step, say so, and let go of windows that no later step needs; what follows."""
@@ -207,7 +209,7 @@ class Steps:
         return {name for executor in left for name in executor.needs}
 
     def _ended(self, session: Session, plan_id: str, fault: Fault | None) -> None:
-        before, now = _plan(session, plan_id), self._house.clock.now()
+        before, now = self._now(session, plan_id), self._house.clock.now()
         if before is None or before.status.is_over:
             return
         plan = self._windows.let_go(session, before, (), caller_of(before))
@@ -250,8 +252,8 @@ class Steps:
             raise NotFound(f"Nobody here knows how {order.action.name} is done.")
         return table[order.action.name]
 
-    def _now(self, session: Session, plan_id: str, number: int) -> Plan | None:
-        """The plan as it is now: what nobody else can have changed is not read again."""
+    def _now(self, session: Session, plan_id: str, number: int = 1) -> Plan | None:
+        """The plan as it is now: what nobody else can have changed, the other steps too, is not read again."""
         known = self._known.get(plan_id)
         if known is None:
             return _plan(session, plan_id)
@@ -265,11 +267,11 @@ class Steps:
         return plan
 
     def _read(self, plan_id: str) -> Plan | None:
-        """The whole plan, which is known from now on."""
+        """The plan, which is known from now on."""
 
         def read() -> Plan | None:
             with self._house.db.read() as session:
-                return _plan(session, plan_id)
+                return self._now(session, plan_id)
 
         plan = self._despite_weather(read)
         if plan is not None:
