@@ -10,23 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import operator
 import os
 import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from config.app import build_house
 from config.contracts.plans import Status
 from config.db import Database
-from config.db_schema import Base, PlanStep, PowerWindow
+from config.db_schema import Base, EventRow, PlanStep, PowerWindow
 from config.settings import Settings
 from madre.plan import Plan
 from tests.support.eventually import eventually
@@ -95,6 +96,12 @@ class Mortal:
         self.kill()
         await dying
         return bool(died)
+
+    def events(self) -> int:
+        """How many events of plans the journal holds."""
+        with self.db.read() as session:
+            told = select(func.count()).select_from(EventRow).where(EventRow.type.startswith("plan."))
+            return session.scalar(told) or 0
 
     def is_finished(self, key: str) -> bool:
         """Whether the step of this key is over, as its row says."""
@@ -192,27 +199,41 @@ def windows_of(mortal: Mortal, opened_by: str) -> list[PowerWindow]:
         return list(session.scalars(select(PowerWindow).where(PowerWindow.opened_by == opened_by)))
 
 
-async def die_before_each_commit(mortal: Mortal, plan: Plan) -> int:
-    """How often madre died of it. The first thing that a life writes down is that the plan is taken up again; it ends
-    before the next thing, the one after, or the third, in turn. So each boundary is met, some from several sides."""
-    keep(mortal.db, plan)
-    for life, commit in enumerate(itertools.cycle((2, 3, 4))):
+async def die_before_each_commit(
+    mortal: Mortal, draw_up: Callable[[], Plan], must_hold: Callable[[Mortal, Plan], None]
+) -> int:
+    """One plan for each commit that a life makes while it carries it out: madre dies before that one, and then lives.
+
+    How often a plan was under way when she died.
+    """
+    cut_short = 0
+    for commit in itertools.count(1):
+        plan = draw_up()
+        await asyncio.to_thread(keep, mortal.db, plan)
         await mortal.be_born(commit)
-        if not await mortal.dies_or_is_done(plan.plan_id):
-            return life
-    raise AssertionError("a cycle ended")
+        died = await mortal.dies_or_is_done(plan.plan_id)
+        if died:
+            cut_short += kept(mortal.db, plan.plan_id).status is Status.RUNNING
+            await mortal.be_born()
+            await mortal.comes_to_an_end(plan.plan_id)
+            await mortal.die()
+        await asyncio.to_thread(must_hold, mortal, plan)
+        if not died:
+            return cut_short
+    raise AssertionError("a count ended")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_killed_before_every_commit_of_a_plan(tmp_path: Path) -> None:
     """Of one that is done, and of one that fails and is taken back; her commits and DBOS's."""
     async with mortal_in(tmp_path / "done") as one, mortal_in(tmp_path / "undone") as other:
         other.ledger.enabled = {"smollm2": False}
-        done, undone = long_plan(), failing_plan()
-        kills = await asyncio.gather(die_before_each_commit(one, done), die_before_each_commit(other, undone))
-        await asyncio.to_thread(must_be_exact, one, done)
-        await asyncio.to_thread(must_be_taken_back, other, undone)
-    assert min(kills) >= 15, kills
+        kills = await asyncio.gather(
+            die_before_each_commit(one, long_plan, must_be_exact),
+            die_before_each_commit(other, failing_plan, must_be_taken_back),
+        )
+    assert min(kills) >= 10, kills
+    assert sum(kills) >= 40, kills
 
 
 def must_be_taken_back(mortal: Mortal, plan: Plan) -> None:
@@ -254,16 +275,21 @@ async def test_killed_in_the_middle_of_effects(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(400)
 async def test_killed_at_any_moment_with_many_plans_under_way(tmp_path: Path) -> None:
-    """Twenty lives of up to two seconds; the moments differ from run to run, what comes of them may not."""
+    """Each life ends up to half a second after it began to work on plans; the moments differ from run to run."""
     chance = random.Random(11)
     async with mortal_in(tmp_path) as mortal:
         mortal.ledger.looks = 2
-        under_way = [long_plan() for _ in range(3)]
+        under_way = [long_plan() for _ in range(6)]
         keep(mortal.db, *under_way)
-        for _ in range(20):
+        while mortal.kills < 20 and any(not kept(mortal.db, plan.plan_id).status.is_over for plan in under_way):
+            told = mortal.events()
             await mortal.be_born()
-            await asyncio.sleep(chance.uniform(0.2, 2.0))
+            await eventually(
+                partial(asyncio.to_thread, mortal.events), partial(operator.lt, told), within_sec=_PLAN_SEC
+            )
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
             await mortal.die()
+        assert mortal.kills >= 5
         await mortal.be_born()
         for plan in under_way:
             await mortal.comes_to_an_end(plan.plan_id)

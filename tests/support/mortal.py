@@ -2,7 +2,7 @@
 
     python -m tests.support.mortal <folder> <port offset>
 
-A line on its input begins a life and says before which commit of a plan it kills itself (0: never). It answers
+A line on its input begins a life and says before which of its commits it kills itself (0: never). It answers
 `born <pid>` and, when that life is over, `died <signal or exit status>`. Nothing of madre is otherwise than in a
 fleet, but that services are only said to run.
 """
@@ -14,7 +14,6 @@ import itertools
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from config.settings import PowerSettings, Settings
 from madre.app import create
 from tests.support.house import ADMIN
 
-_PLANS = "dbos-executor"  # how DBOS calls the threads that plans run in
-
 
 def settings_of(folder: Path, offset: int) -> Settings:
     """What every process of such a house is told."""
@@ -36,11 +33,8 @@ def settings_of(folder: Path, offset: int) -> Settings:
 
 
 def die_before(commit: int) -> None:
-    """Have this process kill itself when a plan's thread is about to commit something written, for the `commit`th time.
-
-    Looking at what an earlier life has done writes nothing, so a life that dies before its second such commit brings
-    the plan one of them further.
-    """
+    """Have this process kill itself when it is about to commit something written, for the `commit`th time: whoever of
+    madre writes it, and whether to her own database or to the one that DBOS keeps."""
     counted = itertools.count(1)
 
     @event.listens_for(Engine, "before_cursor_execute")
@@ -55,7 +49,7 @@ def die_before(commit: int) -> None:
     @event.listens_for(Engine, "commit")
     def _count(connection: Any) -> None:
         wrote = connection.info.pop("wrote", False)
-        if wrote and threading.current_thread().name.startswith(_PLANS) and next(counted) == commit:
+        if wrote and next(counted) == commit:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
