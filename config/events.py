@@ -99,6 +99,15 @@ class Journal:
             return []
 
 
+def fitting(text: str, most_bytes: int) -> str:
+    """As much of `text` from its beginning as takes no more than `most_bytes` in an event: JSON writes what is not
+    ASCII in six or twelve of them."""
+    text = text[:most_bytes]
+    while (size := len(json.dumps(text)) - 2) > most_bytes:  # without its quotation marks
+        text = text[: len(text) * most_bytes // size]
+    return text
+
+
 async def _next_commit(watcher: CommitWatcher) -> None:
     """Return soon after another connection committed, or once it may have while nobody could tell."""
     try:

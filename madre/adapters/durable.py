@@ -76,6 +76,10 @@ class Durable:
         """Whether DBOS is up."""
         return Durable.launched is self
 
+    def in_hand(self) -> frozenset[str]:
+        """The plans that threads are at work on."""
+        return frozenset(self._running)
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run plans while the block runs, those that an earlier life left unfinished first."""

@@ -6,7 +6,6 @@ rows, which only their owner reads.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,9 +13,10 @@ from sqlalchemy.orm import Session
 from config.app import House
 from config.contracts.events import Severity
 from config.contracts.plans import Fault, Status
+from config.events import fitting
 from madre.plan import Plan
 
-_DETAIL_MAX = 500  # bytes as JSON, which writes what is not ASCII in six or twelve
+_DETAIL_MAX = 500  # bytes
 
 
 def announce(house: House, session: Session, plan: Plan, what: str) -> None:
@@ -46,10 +46,7 @@ def announce_step(house: House, session: Session, plan: Plan, number: int, what:
 
 
 def _in_short(fault: Fault) -> dict[str, str]:
-    detail = fault.detail[:_DETAIL_MAX]
-    while (size := len(json.dumps(detail))) > _DETAIL_MAX + 2:  # its two quotation marks
-        detail = detail[: len(detail) * _DETAIL_MAX // size]
-    return {"code": fault.code, "detail": detail}
+    return {"code": fault.code, "detail": fitting(fault.detail, _DETAIL_MAX)}
 
 
 def _about(plan: Plan) -> dict[str, Any]:

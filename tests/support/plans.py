@@ -93,6 +93,7 @@ class Ledger:
     patched: list[tuple[str, bool]] = field(default_factory=list)
     looks: int = 1
     ends: str = "DONE"
+    says: str | None = None
     moment: Callable[[str, str], None] = lambda _what, _key: None
 
 
@@ -124,7 +125,7 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
         ledger.jobs[spawn_id] -= 1
         over = ledger.jobs[spawn_id] < 0 or spawn_id in ledger.killed
         status = "KILLED" if spawn_id in ledger.killed else ledger.ends if over else "RUNNING"
-        return JobDetail.model_validate({**_job(spawn_id, status), **_DETAIL})
+        return JobDetail.model_validate({**_job(spawn_id, status), "error": ledger.says, **_DETAIL})
 
     @router.post("/spawner/jobs/{spawn_id}/kill")
     async def kill(spawn_id: str, caller: _JobWriter) -> Job:

@@ -11,6 +11,7 @@ from config import audit
 from config.app import House
 from config.contracts import power as wire
 from config.errors import NotFound
+from config.events import fitting
 from config.services import FLEET, is_present
 from madre.actions.rooms import Notice
 from madre.actions.system import Health, Maintenance
@@ -20,6 +21,7 @@ from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
 
 _FOUND = "problems"
+_MESSAGE_MAX = 3000  # bytes: what an event holds, less what stands beside it
 
 
 class SystemActs:
@@ -87,7 +89,8 @@ class SystemActs:
     def notify(self, session: Session, order: Order) -> Result:
         """Tell people: an event that every page and subscriber gets."""
         message = order.told(Notice).message
-        told: dict[str, Any] = {"message": message, "user": order.caller.user, "plan_id": order.plan_id}
+        shown = fitting(message, _MESSAGE_MAX)
+        told: dict[str, Any] = {"message": shown, "user": order.caller.user, "plan_id": order.plan_id}
         self._house.journal.append(session, "comm.notice", told)
         return {"told": message}
 

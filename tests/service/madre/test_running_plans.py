@@ -249,6 +249,38 @@ async def test_a_step_waits_for_its_moment_and_can_be_cancelled_meanwhile(world:
     assert (await world.seen(soon)).status is Status.RUNNING
 
 
+async def test_a_plan_that_waits_is_in_nobodys_hand_and_goes_on_when_its_hour_has_come(world: World) -> None:
+    plan = running_plan(NOTICE, NOTICE, NOTICE)
+    await world.start(with_step(plan, 2, not_before=after(3600)))
+    await world.at(plan, 2, Status.WAITING)
+    await eventually(partial(asyncio.to_thread, world.runner.in_hand), lambda names: names == frozenset())
+    world.clock.advance(3601)
+    await world.start(running_plan(NOTICE))  # it looks at all of them then, as it does every half minute
+    ended = await world.ended(plan)
+    assert ended.status is Status.DONE
+    assert [step.attempts for step in ended.steps] == [1, 1, 1]
+
+
+async def test_a_plan_that_a_stop_finds_between_its_steps_goes_on_in_the_next_life(tmp_path: Path) -> None:
+    plan = running_plan(*[NOTICE] * 20)
+    async with world_in(tmp_path) as world:
+        await world.start(plan)
+        await world.at(plan, 2, Status.DONE)
+    async with world_in(tmp_path) as world:
+        ended = await world.ended(plan)
+    assert ended.status is Status.DONE, ended.error
+    assert [step.attempts for step in ended.steps] == [1] * 20
+
+
+async def test_what_is_said_in_any_alphabet_fits_into_its_event(world: World) -> None:
+    world.ledger.ends, world.ledger.says = "ERROR", "😀" * 400
+    plan = await world.run(running_plan(("comm.notify", {"message": "ñ😀" * 500}), PYTHON))
+    assert plan.step(1).result == {"told": "ñ😀" * 500}
+    assert plan.error is not None
+    assert "😀" * 400 in plan.error.detail
+    assert events_of(world.madre.house.db, plan.plan_id)[-2:] == ["plan.step.failed", "plan.error"]
+
+
 async def test_a_peer_that_is_away_for_a_moment_is_asked_again_with_the_same_key(world: World) -> None:
     asked = 0
 
