@@ -16,7 +16,7 @@ from config.contracts.base import Page
 from config.contracts.intents import Intent
 from config.contracts.plans import PlanCancel, PlanConfirm, Status
 from config.db_schema import new_id
-from config.errors import ConfirmationRefused, Conflict, NotFound, StalePlan, TooManyRequests, VX11Error
+from config.errors import ConfirmationRefused, Conflict, LaneMissing, NotFound, StalePlan, TooManyRequests, VX11Error
 from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from madre import plan as life
@@ -26,7 +26,7 @@ from madre.draft import draft
 from madre.flows.confirming import Confirming, Token
 from madre.flows.ground import Grounds
 from madre.flows.plan_events import announce
-from madre.lanes import BUILT_IN
+from madre.lanes import BUILT_IN, name_of
 from madre.plan import Asked, Plan
 from madre.risk import Opinion
 from madre.runner import Runner
@@ -104,7 +104,7 @@ class Plans:
         """Spend the token and start the plan, in one transaction; refused tokens are on record."""
         try:
             plan = await self._house.db.writing(self._confirmed, plan_id, body.confirm_token, caller)
-        except (ConfirmationRefused, StalePlan) as refusal:
+        except (ConfirmationRefused, StalePlan, LaneMissing) as refusal:
             await self._house.db.writing(self._not_confirmed, plan_id, caller, refusal)
             raise
         await self._runner.start(plan.plan_id)
@@ -274,8 +274,8 @@ def _seen(session: Session, plan_id: str, caller: Caller) -> Plan:
 
 
 def _lane_of(actions: Sequence[Action | None]) -> str | None:
-    """The first lane that one of these actions runs in."""
-    return next((action.lane for action in actions if action and action.lane), None)
+    """The lane of the first of these actions that is known."""
+    return next((name_of(action) for action in actions if action), None)
 
 
 def _shown(plan: Plan, token: Token | None = None) -> wire.Plan:

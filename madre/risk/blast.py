@@ -1,4 +1,7 @@
-"""Blast radius: how much of the house a step would touch as things are now. Pure."""
+"""Blast radius: how much of the house a step would touch as things are now. Pure.
+
+A reason says one thing and no counts of what comes and goes, so that one that was not there before means more harm.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +50,11 @@ def _policy(deed: Deed) -> Iterator[Finding]:
     if deed.arguments["policy"] == "full":
         asleep = [name for name in world.services if name not in CORE and not world.is_up(name)]
         if len(asleep) >= _MANY_SERVICES:
-            yield Finding(Risk.HIGH, f"{len(asleep)} services would start")
+            yield Finding(Risk.HIGH, f"{_MANY_SERVICES} services or more would start")
         return
-    ended = [name for name in world.services if name not in CORE and world.is_up(name) and not world.holding(name)]
-    if ended:
-        yield Finding(Risk.HIGH, f"{', '.join(ended)} would stop")
+    for name in world.services:
+        if name not in CORE and world.is_up(name) and not world.holding(name):
+            yield Finding(Risk.HIGH, f"{name} would stop")
 
 
 def _closing(deed: Deed) -> Iterator[Finding]:
