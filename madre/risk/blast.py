@@ -14,6 +14,7 @@ from madre.risk.finding import Deed, Finding
 _MANY_SERVICES = 4
 _MANY_STEPS = 8
 _STOPPING = frozenset({"service.stop", "service.restart"})
+_ON_WINDOWS = frozenset({"power.close_window", "power.hold_window", "power.extend_window"})  # a new end may be at once
 
 
 def look_at_blast(deed: Deed) -> Iterator[Finding]:
@@ -27,8 +28,8 @@ def look_at_blast(deed: Deed) -> Iterator[Finding]:
         yield from _stopping(deed)
     elif deed.action.name == "power.apply_policy":
         yield from _policy(deed)
-    elif deed.action.name == "power.close_window":
-        yield from _closing(deed)
+    elif deed.action.name in _ON_WINDOWS:
+        yield from _on_windows(deed)
     elif deed.action.name in ("models.delete", "models.disable"):
         yield from _taking_a_model(deed)
 
@@ -57,8 +58,12 @@ def _policy(deed: Deed) -> Iterator[Finding]:
             yield Finding(Risk.HIGH, f"{name} would stop")
 
 
-def _closing(deed: Deed) -> Iterator[Finding]:
-    """Whose window it is; which one it is, where only services are named, is decided when it runs."""
+def _on_windows(deed: Deed) -> Iterator[Finding]:
+    """Whose window it is.
+
+    Which one it is, where no id is said, is decided when it runs, but only among those that are looked at here and
+    those that the user opens: `flows/executors/power.py` sees to that.
+    """
     window_id, services = deed.arguments.get("window_id"), set(deed.arguments.get("services") or ())
     for window in deed.world.asked_windows():
         meant = window_id in (None, window.window_id) and (not services or services & set(window.services))
