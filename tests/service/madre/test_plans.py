@@ -165,6 +165,16 @@ async def test_the_same_command_with_its_token_confirms_it(tmp_path: Path) -> No
         assert desk.runner.started == [plan["plan_id"]]
 
 
+async def test_a_service_that_is_aimed_at_is_no_windows_name(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        for action in ("power.close_window", "power.hold_window"):
+            plan = await desk.control(OLGA, action, target="switch")
+            told = plan["steps"][0]["arguments"]
+            assert (told["window_id"], told["services"]) == (None, ["switch"])
+        refused = await desk.control(OLGA, "models.load", 422, target="switch", params={"model": "gemma"})
+        assert (refused["code"], refused["hint"]) == ("invalid", "It takes: model, ttl_sec.")
+
+
 async def test_another_users_plan_is_not_there(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
         plan = await desk.control(ANA, "plans.cancel", target="plan-1")
