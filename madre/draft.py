@@ -44,12 +44,18 @@ def draft(
     *,
     plan_id: str,
     now: datetime,
-    opinion: Opinion | None = None,
+    opinions: Sequence[Opinion] = (),
 ) -> Plan:
-    """The waiting plan that these intents come to; an error of the tree where one of them cannot be done."""
+    """The waiting plan that these intents come to; an error of the tree where one of them cannot be done.
+
+    `opinions` are a model's, one for each intent; none where no model was asked.
+    """
     if not 1 <= len(intents) <= MAX_STEPS:
         raise Invalid(f"A plan has 1 to {MAX_STEPS} steps; this one would have {len(intents)}.")
-    drawn = [_drawn(number, intents, caller, ground, opinion) for number in range(1, len(intents) + 1)]
+    if opinions and len(opinions) != len(intents):
+        raise ValueError(f"{len(opinions)} opinions of {len(intents)} intents")
+    held = dict(enumerate(opinions, start=1))
+    drawn = [_drawn(number, intents, caller, ground, held.get(number)) for number in range(1, len(intents) + 1)]
     steps = tuple(step for step, _, _ in drawn)
     return Plan(
         plan_id=plan_id,

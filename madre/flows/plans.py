@@ -62,14 +62,15 @@ class Plans:
         caller: Caller,
         *,
         hold: bool = False,
-        opinion: Opinion | None = None,
+        opinions: Sequence[Opinion] = (),
     ) -> wire.Plan:
         """The plan that these intents come to: LOW starts at once, MED and HIGH wait, with a token in the answer.
 
-        With `hold` a LOW one waits too. An error of the tree where one of them cannot be done; that is on record.
+        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them. An error
+        of the tree where one of them cannot be done; that is on record.
         """
         try:
-            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinion)
+            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinions)
         except VX11Error as refusal:
             await self._house.db.writing(self._refused, intents, asked, refusal)
             raise
@@ -143,12 +144,12 @@ class Plans:
         asked: Asked,
         caller: Caller,
         hold: bool,
-        opinion: Opinion | None,
+        opinions: Sequence[Opinion],
     ) -> tuple[Plan, Token | None]:
         now = self._house.clock.now()
         self._must_have_room(session, caller)
         ground = self._grounds.ground(session, [intent.parameters for intent in intents], caller)
-        plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinion=opinion)
+        plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinions=opinions)
         waits = hold or plan.risk is not wire.Risk.LOW
         plan = plan if waits else life.started(plan, now)
         store.keep_plan(session, plan, now)

@@ -190,11 +190,16 @@ def test_a_plan_has_steps_and_not_too_many(count: int) -> None:
         plan_of(*intents)
 
 
-def test_a_models_opinion_is_heard_for_every_step() -> None:
-    plan = plan_of(intent("power.state"), opinion=Opinion(Risk.MED, "it smells"))
+def test_a_models_opinion_is_heard_of_the_step_that_it_is_of() -> None:
+    plan = plan_of(intent("power.state"), opinions=[Opinion(Risk.MED, "it smells")])
     assert (plan.risk, plan.reasons) == (Risk.MED, ("MED: a model's opinion: it smells",))
-    assert plan_of(intent("models.delete", model="gemma"), opinion=Opinion(Risk.LOW, "fine")).risk is Risk.HIGH
-    assert plan_of(intent("power.state"), opinion=Opinion(None, "nonsense")).risk is Risk.HIGH
+    assert plan_of(intent("models.delete", model="gemma"), opinions=[Opinion(Risk.LOW, "fine")]).risk is Risk.HIGH
+    assert plan_of(intent("power.state"), opinions=[Opinion(None, "nonsense")]).risk is Risk.HIGH
+    two = intent("power.state"), intent("plans.list")
+    of_the_second = plan_of(*two, opinions=[Opinion(Risk.LOW, "fine"), Opinion(Risk.HIGH, "odd")])
+    assert [step.risk for step in of_the_second.steps] == [Risk.LOW, Risk.HIGH]
+    with pytest.raises(ValueError, match="1 opinions of 2 intents"):
+        plan_of(*two, opinions=[Opinion(Risk.LOW, "fine")])
 
 
 def test_a_plan_says_whose_it_is_and_where_it_came_from() -> None:
