@@ -66,8 +66,8 @@ class Plans:
     ) -> wire.Plan:
         """The plan that these intents come to: LOW starts at once, MED and HIGH wait, with a token in the answer.
 
-        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them. An error
-        of the tree where one of them cannot be done; that is on record.
+        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them. An
+        error of the tree where one of them cannot be done; that is on record.
         """
         try:
             plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinions)
