@@ -6,10 +6,16 @@ import types
 from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from config.contracts.intents import Domain, Intent
 from config.contracts.plans import Control, Risk
 from config.errors import Invalid
-from madre.actions import Action
+from config.services import FLEET
+from madre.actions import Action, Heard
+
+_SERVICES = frozenset({Heard.SERVICE, Heard.SERVICES})
+_QUANTITIES = frozenset({Heard.DURATION, Heard.MEMORY, Heard.COUNT, Heard.FLAG})
 
 
 def intent_of(body: Control, actions: Mapping[str, Action]) -> Intent:
@@ -40,14 +46,30 @@ def _meant(body: Control, actions: Mapping[str, Action]) -> tuple[Action | None,
 
 
 def _told(action: Action, target: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, the target as the first of those that were not given."""
+    """The arguments, with the target as the one that it can be."""
     if not target:
         return dict(params)
     fields = action.arguments.model_fields
-    first = next((name for name in fields if name not in params), None)
-    if first is None:
-        raise Invalid(f"{action.name} has nothing that {target!r} could be.", hint=f"It takes: {', '.join(fields)}.")
-    return {**params, first: [target] if _is_list(fields[first].annotation) else target}
+    name = next((name for name in _aims(fields, target) if name not in params), None)
+    if name is None:
+        takes = ", ".join(fields) or "nothing"
+        raise Invalid(f"{action.name} has nothing left that {target!r} could be.", hint=f"It takes: {takes}.")
+    return {**params, name: [target] if _is_list(fields[name].annotation) else target}
+
+
+def _aims(fields: Mapping[str, FieldInfo], target: str) -> list[str]:
+    """The fields that a target can be, in their order: what an act is aimed at, not how much or how long.
+
+    The name of a service is that service, wherever an action is told one.
+    """
+    services = [name for name, field in fields.items() if not _SERVICES.isdisjoint(_heard(field))]
+    if target in FLEET and services:
+        return services
+    return [name for name, field in fields.items() if _QUANTITIES.isdisjoint(_heard(field))]
+
+
+def _heard(field: FieldInfo) -> list[Heard]:
+    return [how for how in field.metadata if isinstance(how, Heard)]
 
 
 def _is_list(annotation: Any) -> bool:

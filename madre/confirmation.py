@@ -3,14 +3,15 @@
 A token is `vx11_confirm_`, a random id, and an HMAC over all that it is bound to: the plan's hash, its risk, the
 caller, the expiry and the fingerprint of the observed state. The house keeps its SHA-256 and the bound values: the
 database alone gives no token away, and a row that somebody changed lets nothing pass, because both halves must agree.
-As in Terraform ("saved plan is stale"), a state that changed is refused with the difference.
+As in Terraform ("saved plan is stale"), a state that changed is refused with the difference. So is one in which the
+plan would do more harm than was shown, even where no fact that the plan itself depends on is another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from config.clock import rfc3339
 from config.contracts.plans import Risk
 from config.errors import ConfirmationRefused, StalePlan
 from madre.plan import canonical
-from madre.world import difference, fingerprint
+from madre.world import Change, difference, fingerprint
 
 TOKEN_PREFIX = "vx11_confirm_"  # in the form of all our tokens, so that logs and events redact it (config/logs.py)
 Seal = Callable[[bytes], str]
@@ -49,7 +50,10 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What somebody wants to confirm: a token, by whom, and the plan and the state as they are now."""
+    """What somebody wants to confirm: a token, by whom, and the plan and the state as they are now.
+
+    `grown` is what makes the plan riskier in this state than it was when the token was given, whatever the facts say.
+    """
 
     token: str
     user: str
@@ -58,6 +62,7 @@ class Presented:
     risk: Risk
     observed_then: Mapping[str, str]
     observed_now: Mapping[str, str]
+    grown: Sequence[Change] = ()
 
 
 def token_of(bound: Bound, seal: Seal) -> str:
@@ -90,7 +95,7 @@ def must_confirm(issued: Issued | None, shown: Presented, seal: Seal, now: datet
 
 
 def _must_be_fresh(shown: Presented) -> None:
-    changes = difference(shown.observed_then, shown.observed_now)
+    changes = [*difference(shown.observed_then, shown.observed_now), *shown.grown]
     if changes:
         told = "; ".join(f"{change.what} was {change.was}, and is {change.now}" for change in changes[:5])
         raise StalePlan(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,12 +19,10 @@ from config.contracts.intents import Intent
 from config.contracts.plans import Risk, Status, worst
 from config.errors import Invalid, LaneMissing, NotFound, ServiceAbsent
 from madre.actions import Action
-from madre.lanes import Lane, Lanes, lane_named, must_keep_to
+from madre.lanes import Lane, Lanes, lane_of, must_keep_to
 from madre.plan import MAX_STEPS, Asked, Plan, Step
-from madre.risk import ANALYZERS, Analyzer, Assessment, Deed, Opinion, assess
-from madre.world import Facts, World, facts
-
-_MOST_REASONS = 12
+from madre.risk import ANALYZERS, MOST_REASONS, Analyzer, Assessment, Deed, Opinion, assess
+from madre.world import Change, Facts, World, facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,18 @@ def draft(
     *,
     plan_id: str,
     now: datetime,
-    opinion: Opinion | None = None,
+    opinions: Sequence[Opinion] = (),
 ) -> Plan:
-    """The waiting plan that these intents come to; an error of the tree where one of them cannot be done."""
+    """The waiting plan that these intents come to; an error of the tree where one of them cannot be done.
+
+    `opinions` are a model's, one for each intent; none where no model was asked.
+    """
     if not 1 <= len(intents) <= MAX_STEPS:
         raise Invalid(f"A plan has 1 to {MAX_STEPS} steps; this one would have {len(intents)}.")
-    drawn = [_drawn(number, intents, caller, ground, opinion) for number in range(1, len(intents) + 1)]
+    if opinions and len(opinions) != len(intents):
+        raise ValueError(f"{len(opinions)} opinions of {len(intents)} intents")
+    held = dict(enumerate(opinions, start=1))
+    drawn = [_drawn(number, intents, caller, ground, held.get(number)) for number in range(1, len(intents) + 1)]
     steps = tuple(step for step, _, _ in drawn)
     return Plan(
         plan_id=plan_id,
@@ -72,6 +76,65 @@ def observe(plan: Plan, actions: Mapping[str, Action], world: World) -> Facts:
         if action := actions.get(step.action):
             found |= facts(action, step.arguments, world)
     return found
+
+
+def judged_again(plan: Plan, ground: Ground) -> list[Assessment]:
+    """Each step of `plan`, judged in the house as it is now.
+
+    Only the house can have changed: what the sentence was worth is in the plan's risk already, and the person whom a
+    lane asks for is there, because it is for them that a plan is looked at again.
+    """
+    return [
+        assess(
+            Deed(
+                action=_still_there(step.action, ground),
+                arguments=step.arguments,
+                lane=None,
+                world=ground.world,
+                user=plan.user,
+                heard=1.0,
+                said=Risk.LOW,
+                steps=len(plan.steps),
+            ),
+            ground.analyzers,
+        )
+        for step in plan.steps
+    ]
+
+
+def _still_there(name: str, ground: Ground) -> Action:
+    if name not in ground.actions:
+        raise LaneMissing(f"There is no action called {name!r} any more.", hint="Cancel the plan.")
+    return ground.actions[name]
+
+
+def grown(plan: Plan, judged: Sequence[Assessment]) -> list[Change]:
+    """Where a step is riskier than `plan` says, or for a reason that it does not tell.
+
+    A plan that has more reasons than it tells is held to its risks alone.
+    """
+    tells_all = len(plan.reasons) < MOST_REASONS
+    found = []
+    for step, now in zip(plan.steps, judged, strict=True):
+        new = [one for one in now.reasons if _told_of(step.number, one, len(plan.steps)) not in plan.reasons]
+        is_worse = worst(step.risk, now.risk) is not step.risk
+        if is_worse or (new and tells_all):
+            why = "; ".join(new or [now.risk.value])
+            found.append(Change(f"risk of step {step.number} ({step.action})", step.risk.value, why))
+    return found
+
+
+def reviewed(plan: Plan, ground: Ground) -> Plan:
+    """`plan` against the house as it is now: what it depends on, and the risk, never less than it was."""
+    judged = judged_again(plan, ground)
+    steps = tuple(replace(step, risk=worst(step.risk, now.risk)) for step, now in zip(plan.steps, judged, strict=True))
+    return replace(
+        plan,
+        steps=steps,
+        risk=worst(*(step.risk for step in steps)),
+        reasons=tuple(dict.fromkeys([*_reasons(judged), *plan.reasons])),
+        observed=observe(plan, ground.actions, ground.world),
+    )
 
 
 def _drawn(
@@ -107,16 +170,14 @@ def _drawn(
     return step, judged, facts(action, arguments, ground.world)
 
 
-def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lane | None]:
+def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lane]:
     """The action an intent leads to, once the caller may do it, its lane allows it and its owner is there."""
     action = ground.actions.get(intent.action or "")
     if action is None:
         raise _leads_nowhere(intent, ground)
     caller.require(action.scope)
-    lane = None
-    if action.lane is not None:
-        lane = lane_named(ground.lanes, action.lane)
-        must_keep_to(lane, action)
+    lane = lane_of(ground.lanes, action)
+    must_keep_to(lane, action)
     if action.owner not in ground.present:
         raise ServiceAbsent(f"{action.title} is {action.owner}'s to do, which this build of VX11 does not hold.")
     return action, lane
@@ -161,11 +222,14 @@ def arguments_of(action: Action, intent: Intent) -> dict[str, Any]:
 
 def _reasons(assessments: Sequence[Assessment]) -> tuple[str, ...]:
     """Every reason once, those of the gravest steps first, with the step's number where there are several."""
-    several = len(assessments) > 1
     numbered = [
-        (judged.risk, f"step {number}: {reason}" if several else reason)
+        (judged.risk, _told_of(number, reason, len(assessments)))
         for number, judged in enumerate(assessments, start=1)
         for reason in judged.reasons
     ]
     gravest = sorted(numbered, key=lambda one: -list(Risk).index(one[0]))
-    return tuple(dict.fromkeys(reason for _, reason in gravest))[:_MOST_REASONS]
+    return tuple(dict.fromkeys(reason for _, reason in gravest))[:MOST_REASONS]
+
+
+def _told_of(number: int, reason: str, steps: int) -> str:
+    return f"step {number}: {reason}" if steps > 1 else reason

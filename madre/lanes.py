@@ -1,8 +1,8 @@
 """The rails: which service an intent of a domain and kind belongs to, and the rule it runs under. Pure.
 
 A lane is written `domain/kind`; `*` is every kind of a domain without a lane of its own. The table `rails_lanes` holds
-them; `BUILT_IN` is what madre puts there (CONTRACT, section 5). An intent whose lane is not there ends `lane_missing`:
-nothing is guessed.
+them; `BUILT_IN` is what madre puts there: the lanes of CONTRACT, section 5, and one for every other action. An intent
+whose lane is not there ends `lane_missing`: nothing is guessed, and closing a lane closes all that runs in it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,19 @@ BUILT_IN: tuple[Lane, ...] = (
     Lane("db", "sanity", "madre", Rule.READ_ONLY),
     Lane("security", "audit", "madre", Rule.REQUIRES_CONFIRMATION),
     Lane("audio", ANY, "shub", Rule.OWNER),
+    # Ours, for what the contract's lanes do not lead to: by the first word of an action's name.
+    Lane("power", ANY, "madre", Rule.MADRE_ONLY),
+    Lane("service", ANY, "madre", Rule.MADRE_ONLY),
+    Lane("system", ANY, "madre", Rule.MADRE_ONLY),
+    Lane("plans", ANY, "madre", Rule.MADRE_ONLY),
+    Lane("autonomy", ANY, "madre", Rule.MADRE_ONLY),
+    *(Lane("models", kind, "hermes", Rule.OWNER) for kind in ("list", "pull", "enable", "disable", "delete")),
+    *(Lane("models", kind, "switch", Rule.OWNER) for kind in ("load", "unload")),
+    Lane("hermes", ANY, "hermes", Rule.OWNER),
+    Lane("switch", ANY, "switch", Rule.OWNER),
+    Lane("task", ANY, "spawner", Rule.OWNER),
+    Lane("scan", ANY, "hormiguero", Rule.READ_ONLY),
+    Lane("browser", ANY, "operator", Rule.OWNER),
 )
 
 
@@ -69,6 +82,16 @@ def lane_named(lanes: Lanes, name: str) -> Lane:
     if found is None:
         raise LaneMissing(f"No lane leads to {name!r}.", hint=f"There are: {', '.join(sorted(lanes)) or 'none'}.")
     return found
+
+
+def lane_of(lanes: Lanes, action: Action) -> Lane:
+    """The lane that `action` runs in: the one it declares, else the one of its name; LaneMissing where none is open."""
+    return lane_named(lanes, name_of(action))
+
+
+def name_of(action: Action) -> str:
+    """What the lane of an action is called: `power/open_window` for `power.open_window` that declares none."""
+    return action.lane or action.name.replace(".", "/", 1)
 
 
 def must_keep_to(lane: Lane, action: Action) -> None:

@@ -52,7 +52,12 @@ class World:
 
     def asked_windows(self) -> list[Window]:
         """The windows that hold services because a person or a program asked for it."""
-        return [window for window in self.windows if window.holds and window.origin != "wake"]
+        return asked(self.windows)
+
+
+def asked(windows: Iterable[Window]) -> list[Window]:
+    """Those of `windows` that hold services because a person or a program asked for it: not the leases of requests."""
+    return [window for window in windows if window.holds and window.origin != "wake"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,19 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> list[Change
     ]
 
 
+def was_there(window: Window, observed: Mapping[str, str]) -> bool:
+    """Whether a window was among the facts that something was judged by."""
+    return _name_of(window) in observed
+
+
 def _power(world: World) -> Facts:
-    windows = {window.window_id: window for window in world.asked_windows()}
     return {"power policy": world.policy} | {
-        f"window {name}": f"{window.mode} on {', '.join(window.services)}" for name, window in windows.items()
+        _name_of(window): f"{window.mode} on {', '.join(window.services)}" for window in world.asked_windows()
     }
+
+
+def _name_of(window: Window) -> str:
+    return f"window {window.window_id}"
 
 
 def _service(name: str, world: World) -> Facts:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from config.app import House
 from config.auth import Caller
-from config.contracts.plans import Risk, Status, worst
+from config.contracts.plans import Risk, Status
 from config.db_schema.madre import ConfirmationRow
 from config.errors import Conflict
 from madre import plan as life
 from madre.actions import action_named
 from madre.confirmation import Bound, Issued, Presented, must_confirm, sha256_of, token_of
-from madre.draft import observe
+from madre.draft import Ground, grown, judged_again, observe, reviewed
 from madre.flows.ground import Grounds
-from madre.plan import Plan, Step, plan_hash
-from madre.risk import Deed, assess
+from madre.lanes import lane_of, must_keep_to
+from madre.plan import Plan, plan_hash
 from madre.store import plans as store
-from madre.world import World, fingerprint
+from madre.world import fingerprint
 
 _PURPOSE = "confirmation of plans"
 
@@ -58,10 +58,13 @@ class Confirming:
         return Token(token, bound.expires_at)
 
     def confirmed(self, session: Session, plan: Plan, token: str, caller: Caller) -> Plan:
-        """`plan`, running; its token is spent. ConfirmationRefused or StalePlan where the token does not allow it."""
+        """`plan`, running; its token is spent.
+
+        ConfirmationRefused or StalePlan where the token does not allow it; LaneMissing where a lane was closed since.
+        """
         now = self._house.clock.now()
         row = store.confirmation_of(session, sha256_of(token))
-        world = self._world(session, plan, caller)
+        ground = self._ground(session, plan, caller)
         shown = Presented(
             token=token,
             user=caller.user,
@@ -69,11 +72,13 @@ class Confirming:
             plan_hash=plan_hash(plan),
             risk=plan.risk,
             observed_then=plan.observed,
-            observed_now=observe(plan, self._grounds.actions, world),
+            observed_now=observe(plan, ground.actions, ground.world),
+            grown=grown(plan, judged_again(plan, ground)),
         )
         must_confirm(_issued(row) if row else None, shown, self._seal, now)
-        for step in plan.steps:
-            caller.require(action_named(step.action).scope)
+        for action in [action_named(step.action) for step in plan.steps]:
+            caller.require(action.scope)
+            must_keep_to(lane_of(ground.lanes, action), action)
         assert row is not None, "must_confirm let nothing pass"
         row.used_at = now
         return life.started(plan, now, caller.user)
@@ -87,40 +92,10 @@ class Confirming:
         """`plan` against the house as it is now: what it depends on, and the risk, which may have grown."""
         if plan.status is not Status.WAITING:
             raise Conflict(f"Plan {plan.plan_id} is {plan.status}; there is nothing to confirm.")
-        world = self._world(session, plan, caller)
-        steps, reasons = [], list(plan.reasons)
-        for step in plan.steps:
-            risk, why = self._judged(step, plan, world)
-            steps.append(replace(step, risk=risk))
-            reasons += [reason for reason in why if reason not in reasons]
-        return replace(
-            plan,
-            steps=tuple(steps),
-            risk=worst(*(step.risk for step in steps)),
-            reasons=tuple(reasons),
-            observed=observe(plan, self._grounds.actions, world),
-        )
+        return reviewed(plan, self._ground(session, plan, caller))
 
-    def _judged(self, step: Step, plan: Plan, world: World) -> tuple[Risk, tuple[str, ...]]:
-        """The risk of a step now, never less than it was, and what made it grow."""
-        action = action_named(step.action)
-        judged = assess(
-            Deed(
-                action=action,
-                arguments=step.arguments,
-                lane=None,
-                world=world,
-                user=plan.user,
-                heard=1.0,
-                said=Risk.LOW,
-                steps=len(plan.steps),
-            )
-        )
-        grown = worst(step.risk, judged.risk)
-        return grown, judged.reasons if grown is not step.risk else ()
-
-    def _world(self, session: Session, plan: Plan, caller: Caller) -> World:
-        return self._grounds.world(session, [step.arguments for step in plan.steps], caller)
+    def _ground(self, session: Session, plan: Plan, caller: Caller) -> Ground:
+        return self._grounds.ground(session, [step.arguments for step in plan.steps], caller)
 
     def _seal(self, message: bytes) -> str:
         return self._house.auth.seal(_PURPOSE, message)

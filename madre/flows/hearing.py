@@ -35,7 +35,7 @@ from madre.flows.plans import Plans, asked_by
 from madre.flows.waking import WakeFlow
 from madre.inheritance import completed, spelled_out, spoken_of
 from madre.language import Intent, Reading, read
-from madre.language.guess import may_be_guessed, read_guess
+from madre.language.guess import Guess, may_be_guessed, read_guess
 from madre.store import asked as store
 from madre.store.asked import Asked
 from madre.store.intents import log_intents
@@ -108,32 +108,36 @@ class Hearing:
             reading = await asyncio.to_thread(_read, said.text, conversation, now)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
-        if may_be_guessed(reading):
-            reading = await self._guessed(said, reading, caller)
+        guess = await self._guessed(said, reading, caller, now) if may_be_guessed(reading) else Guess(reading)
+        reading = guess.reading
         intents = [completed(intent, conversation, now) for intent in reading.intents]
         if not intents:
             raise _no_order(reading)
         _must_do_without([name for name, must in said.require.items() if not must], intents)
-        plan = await self._settled(await self._drawn_up(said, intents, reading.warnings, caller), caller)
+        plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
         return _Came(planned(said, plan, warnings), spoken_of(intents, now))
 
-    async def _drawn_up(self, said: Said, intents: Sequence[Intent], warnings: Sequence[str], caller: Caller) -> Plan:
-        """The plan of these intents; where there is none, the warnings of the reading say more."""
+    async def _drawn_up(self, said: Said, intents: Sequence[Intent], guess: Guess, caller: Caller) -> Plan:
+        """The plan of these intents, which waits however harmless where a model guessed at them; where there is none,
+        the warnings of the reading say more."""
         asked = asked_by(caller, said.text, said.source, said.session_id)
+        hold = said.kind == "plan" or bool(guess.opinions)
         try:
-            return await self._plans.draw_up(list(map(_wire, intents)), asked, caller, hold=said.kind == "plan")
+            return await self._plans.draw_up(
+                list(map(_wire, intents)), asked, caller, hold=hold, opinions=guess.opinions
+            )
         except LaneMissing as error:
-            raise LaneMissing(" ".join([error.detail, *warnings]), hint=error.hint) from error
+            raise LaneMissing(" ".join([error.detail, *guess.reading.warnings]), hint=error.hint) from error
 
-    async def _guessed(self, said: Said, reading: Reading, caller: Caller) -> Reading:
+    async def _guessed(self, said: Said, reading: Reading, caller: Caller, now: datetime) -> Guess:
         """The reading with what a model makes of an order that nobody knows; the same, and why, where none can."""
         try:
             _must_do_without_models(said)
             answer = await self._answering.guess(said.text, caller, said.session_id)
         except VX11Error as error:
-            return replace(reading, warnings=(*reading.warnings, f"No model was asked either: {error.detail}"))
-        return read_guess(answer, said.text, reading)
+            return Guess(replace(reading, warnings=(*reading.warnings, f"No model was asked either: {error.detail}")))
+        return await asyncio.to_thread(read_guess, answer, said.text, reading, now=now, services=tuple(FLEET))
 
     async def _talk(self, said: Said, reading: Reading, conversation: Conversation | None, caller: Caller) -> _Came:
         """A model's answer, or honestly none: whatever kept it away, nothing else is said in its place."""

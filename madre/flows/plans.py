@@ -16,7 +16,7 @@ from config.contracts.base import Page
 from config.contracts.intents import Intent
 from config.contracts.plans import PlanCancel, PlanConfirm, Status
 from config.db_schema import new_id
-from config.errors import ConfirmationRefused, Conflict, NotFound, StalePlan, TooManyRequests, VX11Error
+from config.errors import ConfirmationRefused, Conflict, LaneMissing, NotFound, StalePlan, TooManyRequests, VX11Error
 from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from madre import plan as life
@@ -26,7 +26,7 @@ from madre.draft import draft
 from madre.flows.confirming import Confirming, Token
 from madre.flows.ground import Grounds
 from madre.flows.plan_events import announce
-from madre.lanes import BUILT_IN
+from madre.lanes import BUILT_IN, name_of
 from madre.plan import Asked, Plan
 from madre.risk import Opinion
 from madre.runner import Runner
@@ -62,14 +62,15 @@ class Plans:
         caller: Caller,
         *,
         hold: bool = False,
-        opinion: Opinion | None = None,
+        opinions: Sequence[Opinion] = (),
     ) -> wire.Plan:
         """The plan that these intents come to: LOW starts at once, MED and HIGH wait, with a token in the answer.
 
-        With `hold` a LOW one waits too. An error of the tree where one of them cannot be done; that is on record.
+        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them. An
+        error of the tree where one of them cannot be done; that is on record.
         """
         try:
-            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinion)
+            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinions)
         except VX11Error as refusal:
             await self._house.db.writing(self._refused, intents, asked, refusal)
             raise
@@ -104,7 +105,7 @@ class Plans:
         """Spend the token and start the plan, in one transaction; refused tokens are on record."""
         try:
             plan = await self._house.db.writing(self._confirmed, plan_id, body.confirm_token, caller)
-        except (ConfirmationRefused, StalePlan) as refusal:
+        except (ConfirmationRefused, StalePlan, LaneMissing) as refusal:
             await self._house.db.writing(self._not_confirmed, plan_id, caller, refusal)
             raise
         await self._runner.start(plan.plan_id)
@@ -143,12 +144,12 @@ class Plans:
         asked: Asked,
         caller: Caller,
         hold: bool,
-        opinion: Opinion | None,
+        opinions: Sequence[Opinion],
     ) -> tuple[Plan, Token | None]:
         now = self._house.clock.now()
         self._must_have_room(session, caller)
         ground = self._grounds.ground(session, [intent.parameters for intent in intents], caller)
-        plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinion=opinion)
+        plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinions=opinions)
         waits = hold or plan.risk is not wire.Risk.LOW
         plan = plan if waits else life.started(plan, now)
         store.keep_plan(session, plan, now)
@@ -274,8 +275,8 @@ def _seen(session: Session, plan_id: str, caller: Caller) -> Plan:
 
 
 def _lane_of(actions: Sequence[Action | None]) -> str | None:
-    """The first lane that one of these actions runs in."""
-    return next((action.lane for action in actions if action and action.lane), None)
+    """The lane of the first of these actions that is known."""
+    return next((name_of(action) for action in actions if action), None)
 
 
 def _shown(plan: Plan, token: Token | None = None) -> wire.Plan:

@@ -2,29 +2,58 @@
 
 The form is a JSON schema of the registered actions, so a model can name nothing else. It is a guess all the same: it
 is not asked for questions and negations, what it would change is at least MED, what it names that nobody said is MED
-too, and the risk it gives can only raise that of the action and of the words.
+too, and the risk it gives is an opinion beside all others, which can only raise. When something is to be done, a model
+is not asked: the text itself says it, or the guess is not taken.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from config.contracts.plans import worst
 from madre.actions import ACTIONS, Action, Risk
+from madre.language import numerals
 from madre.language.clauses import CHECKABLE
 from madre.language.intent import Intent, Reading
 from madre.language.reading import destructive_words
-from madre.language.words import plain
+from madre.language.times import with_spans
+from madre.language.words import Kind, Token, plain, tokens_of
+from madre.risk.finding import Opinion
 
 MOST = 4  # intents of one answer
 CONFIDENCE = 0.5
 LONGEST_VALUE = 1000  # characters of one argument that a model may write
+_TIMES = frozenset(  # words that say when, and where they stay outside of a moment that was read, nobody knows when
+    word
+    for table in (numerals.DAYS, numerals.WEEKDAYS, numerals.NAMED_TIMES, numerals.HALF_DAYS, numerals.UNITS)
+    for word in table
+    if len(word) > 2 and numerals.UNITS.get(word) != 1
+) | numerals.words(
+    """
+    later tonight weekend finde mes meses month months ano anos year years enero febrero marzo abril mayo junio julio
+    agosto septiembre octubre noviembre diciembre january february april june july august september october november
+    december
+    """
+)
+_GREETING = frozenset(["buenos", "buenas", "buen", "good"])
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?.*|\d\d?/\d\d?(/\d{2,4})?")
 _KEPT = frozenset(["type", "enum", "const", "anyOf", "items", "properties", "required", "minItems", "maxItems"])
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A reading, with what was taken of a model's answer: `opinions` are what the model holds of each of its intents,
+    in their order; none where nothing was taken."""
+
+    reading: Reading
+    opinions: tuple[Opinion, ...] = ()
 
 
 def may_be_guessed(said: Reading) -> bool:
@@ -54,22 +83,47 @@ def instructions(actions: Iterable[Action] = tuple(ACTIONS.values())) -> str:
     )
 
 
-def read_guess(answer: str, text: str, said: Reading) -> Reading:
+def read_guess(answer: str, text: str, said: Reading, *, now: datetime, services: Sequence[str]) -> Guess:
     """What `said` becomes with a model's `answer` about `text`; the same, with a warning, where that is of no use."""
     if not may_be_guessed(said):
-        return said
+        return Guess(said)
     try:
         found = json.loads(answer)["intents"]
         read = [_intent(item, text) for item in found[:MOST]]
     except (ValueError, TypeError, KeyError, AttributeError):
-        return replace(said, warnings=(*said.warnings, "the model's answer was not in the agreed form"))
-    intents = tuple(intent for intent in read if isinstance(intent, Intent))
-    dropped = tuple(warning for warning in read if isinstance(warning, str))
-    return replace(said, intents=intents or said.intents, warnings=(*said.warnings, *dropped))
+        return _of_no_use(said, "the model's answer was not in the agreed form")
+    dropped = [warning for warning in read if isinstance(warning, str)]
+    taken = [both for both in read if not isinstance(both, str)]
+    if not taken:
+        return _of_no_use(said, *dropped)
+    moments, unplaced = _times(with_spans(tokens_of(text, services), now))
+    if unplaced or len(moments) > 1 or (moments and len(taken) > 1):
+        told = ", ".join(map(repr, unplaced)) or "one moment for several acts, or several moments"
+        return _of_no_use(said, *dropped, f"it says when, and a guess cannot tell what that means: {told}")
+    intents = tuple(replace(intent, not_before=next(iter(moments), None)) for intent, _ in taken)
+    guessed = replace(said, intents=intents, warnings=(*said.warnings, *dropped))
+    return Guess(guessed, tuple(opinion for _, opinion in taken))
 
 
-def _intent(item: Mapping[str, Any], text: str) -> Intent | str:
-    """An intent of the answer, or why it is none."""
+def _of_no_use(said: Reading, *why: str) -> Guess:
+    return Guess(replace(said, warnings=(*said.warnings, *why)))
+
+
+def _times(tokens: Sequence[Token]) -> tuple[set[datetime], list[str]]:
+    """The moments that a text says, and its words of time that are part of none."""
+    moments = {token.moment for token in tokens if token.moment}
+    before = ["", *(token.word for token in tokens)]
+    unplaced = [
+        token.text
+        for token, last in zip(tokens, before, strict=False)
+        if (token.kind is Kind.WORD and token.word in _TIMES and last not in _GREETING)
+        or (token.kind is Kind.NAME and _DATE.fullmatch(token.word))
+    ]
+    return moments, unplaced
+
+
+def _intent(item: Mapping[str, Any], text: str) -> tuple[Intent, Opinion] | str:
+    """An intent of the answer with the model's opinion of it, or why it is none."""
     action = ACTIONS.get(item["action"])
     if action is None:
         return f"the model named an action that is not registered: {item['action']!r}"
@@ -81,7 +135,7 @@ def _intent(item: Mapping[str, Any], text: str) -> Intent | str:
     arguments = told.model_dump(mode="json", exclude_unset=True)
     unsaid = sorted(word for word in _words(arguments) if not _is_said(word, text))
     condition = item.get("condition")
-    return Intent(
+    intent = Intent(
         domain=action.domain,
         action=action.name,
         parameters=arguments,
@@ -89,13 +143,15 @@ def _intent(item: Mapping[str, Any], text: str) -> Intent | str:
         original_text=text,
         warnings=("guessed by a model", *(f"nobody said {word!r}" for word in unsaid)),
         condition=condition if condition in CHECKABLE else None,
-        risk=worst(action.risk, _opinion(item.get("risk")), _floor(action, text), Risk.MED if unsaid else Risk.LOW),
+        risk=worst(action.risk, _floor(action, text), Risk.MED if unsaid else Risk.LOW),
     )
+    return intent, _opinion(item.get("risk"))
 
 
-def _opinion(risk: Any) -> Risk:
-    """The model's own estimate; no or an unknown word counts as MED."""
-    return Risk(risk) if risk in tuple(Risk) else Risk.MED
+def _opinion(risk: Any) -> Opinion:
+    """The model's own estimate; one that is no risk of ours is none, and counts as such (`madre/risk/`)."""
+    known = Risk(risk) if risk in tuple(Risk) else None
+    return Opinion(known, f"it guessed at this order, and holds it for {known or 'no risk that is known'}")
 
 
 def _floor(action: Action, text: str) -> Risk:

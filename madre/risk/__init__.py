@@ -17,11 +17,11 @@ from madre.risk.arguments import look_at_arguments
 from madre.risk.blast import look_at_blast
 from madre.risk.finding import Deed, Finding, Opinion
 
-__all__ = ["ANALYZERS", "Analyzer", "Assessment", "Deed", "Finding", "Opinion", "assess"]
+__all__ = ["ANALYZERS", "MOST_REASONS", "Analyzer", "Assessment", "Deed", "Finding", "Opinion", "assess"]
 
 Analyzer = Callable[[Deed], Iterable[Finding]]
 _UNSURE = 0.7  # below this the reading of a sentence is a guess
-_MOST_REASONS = 12
+MOST_REASONS = 12  # that a plan tells, the gravest first
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +83,7 @@ def together(findings: Sequence[Finding]) -> Assessment:
     """One assessment of all that was found; LOW without any finding."""
     ordered = sorted(findings, key=lambda finding: -_RANK[finding.risk])
     reasons = tuple(dict.fromkeys(f"{finding.risk}: {finding.reason}" for finding in ordered))
-    return Assessment(worst(*(finding.risk for finding in findings)), reasons[:_MOST_REASONS])
+    return Assessment(worst(*(finding.risk for finding in findings)), reasons[:MOST_REASONS])
 
 
 _RANK = {risk: rank for rank, risk in enumerate(Risk)}

@@ -1,4 +1,7 @@
-"""Blast radius: how much of the house a step would touch as things are now. Pure."""
+"""Blast radius: how much of the house a step would touch as things are now. Pure.
+
+A reason says one thing and no counts of what comes and goes, so that one that was not there before means more harm.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from madre.risk.finding import Deed, Finding
 _MANY_SERVICES = 4
 _MANY_STEPS = 8
 _STOPPING = frozenset({"service.stop", "service.restart"})
+_ON_WINDOWS = frozenset({"power.close_window", "power.hold_window", "power.extend_window"})  # a new end may be at once
 
 
 def look_at_blast(deed: Deed) -> Iterator[Finding]:
@@ -24,8 +28,8 @@ def look_at_blast(deed: Deed) -> Iterator[Finding]:
         yield from _stopping(deed)
     elif deed.action.name == "power.apply_policy":
         yield from _policy(deed)
-    elif deed.action.name == "power.close_window":
-        yield from _closing(deed)
+    elif deed.action.name in _ON_WINDOWS:
+        yield from _on_windows(deed)
     elif deed.action.name in ("models.delete", "models.disable"):
         yield from _taking_a_model(deed)
 
@@ -47,15 +51,19 @@ def _policy(deed: Deed) -> Iterator[Finding]:
     if deed.arguments["policy"] == "full":
         asleep = [name for name in world.services if name not in CORE and not world.is_up(name)]
         if len(asleep) >= _MANY_SERVICES:
-            yield Finding(Risk.HIGH, f"{len(asleep)} services would start")
+            yield Finding(Risk.HIGH, f"{_MANY_SERVICES} services or more would start")
         return
-    ended = [name for name in world.services if name not in CORE and world.is_up(name) and not world.holding(name)]
-    if ended:
-        yield Finding(Risk.HIGH, f"{', '.join(ended)} would stop")
+    for name in world.services:
+        if name not in CORE and world.is_up(name) and not world.holding(name):
+            yield Finding(Risk.HIGH, f"{name} would stop")
 
 
-def _closing(deed: Deed) -> Iterator[Finding]:
-    """Whose window it is; which one it is, where only services are named, is decided when it runs."""
+def _on_windows(deed: Deed) -> Iterator[Finding]:
+    """Whose window it is.
+
+    Which one it is, where no id is said, is decided when it runs, but only among those that are looked at here and
+    those that the user opens: `flows/executors/power.py` sees to that.
+    """
     window_id, services = deed.arguments.get("window_id"), set(deed.arguments.get("services") or ())
     for window in deed.world.asked_windows():
         meant = window_id in (None, window.window_id) and (not services or services & set(window.services))

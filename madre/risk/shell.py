@@ -17,7 +17,7 @@ from madre.risk.finding import Finding, words
 _READERS = words(
     "basename cat cmp comm cut date df diff dirname du echo false file find free grep head hostname id jq ls "
     "md5sum nl nproc od paste printf ps pwd rev seq sha256sum sleep sort stat tac tail test tr tree true uname "
-    "uniq uptime wc which whoami yes"
+    "uniq uptime wc which whoami"
 )
 _DESTROYERS = words(
     "chattr chgrp chmod chown crontab dd docker doas eval exec fdisk fuser halt init insmod ip iptables kill "
@@ -27,22 +27,47 @@ _DESTROYERS = words(
     "command builtin"
 )
 _REACHING_OUT = words("curl ftp git nc ncat netcat npm pip pip3 rsync scp sftp socat ssh telnet wget")
-_INTERPRETERS = words("ash awk bash busybox dash gawk ksh lua node perl php python python3 ruby sh zsh")
-_LAUNCHING_FLAGS = frozenset({"-exec", "-execdir", "-delete", "-ok", "-okdir", "-fprint", "-fprintf", "-fls"})
-_WRITING_FLAGS = frozenset({"--output", "-o"})
+_INTERPRETERS = words(
+    "ash awk bash bun busybox dash deno expect gawk ksh lua node perl php pypy python ruby sh tclsh zsh"
+)
+_MORE_THAN_READS = {  # arguments with which a reader does more than read, and what; GNU takes long ones shortened
+    "date": (re.compile(r"-[uR]*s.*|--s.*|\d{8,12}(\.\d\d)?"), Risk.HIGH, "sets the clock"),
+    "file": (re.compile(r"-[a-zA-Z]*C.*|--c.*"), Risk.MED, "writes a file"),
+    "find": (
+        re.compile(r"-(exec|execdir|delete|ok|okdir|fprint0?|fprintf|fls)"),
+        Risk.HIGH,
+        "acts on all that it finds",
+    ),
+    "hostname": (re.compile(r"[^-].*|-[bF].*|--[bf]i?.*"), Risk.HIGH, "names the machine"),
+    "sort": (re.compile(r"-[bdfghimnrRsuVzcC]*o.*|--o.*"), Risk.MED, "writes a file"),
+    "tree": (re.compile(r"-[a-zA-Z]*o.*"), Risk.MED, "writes a file"),
+}
+_RUNS_A_PROGRAM = re.compile(r"--comp.*")  # of sort
+_VERSION = re.compile(r"[\d.]+$")
+_DEVICE = re.compile(r"/dev/(?!null$|stdin$|stdout$|stderr$|fd(/|$))")
+_LONGEST = 32_768  # `shlex` takes time with the square of it, and the database is held for a write meanwhile
 _FUNCTION = re.compile(r"\(\s*\)\s*\{|\bfunction\s+\w+")
-_SUBSTITUTION = re.compile(r"\$\(|`|<\(|>\(|\$\{[^}]*[@!]")
+_SUBSTITUTION = re.compile(r"\$\(|`|<\(|>\(")
+_PARAMETER = re.compile(r"\$\{[^}]*")
+_QUOTED = re.compile(r"""\$'(?:\\.|[^'\\])*'|\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_BRACES = re.compile(r"(?<!\$)\{(?=[^{}\s]*\})[^{}\s]*?(,|\.\.)")
 _BREAKS = frozenset({";", "&", "|", "&&", "||", "\n", "(", ")", "|&", ";;", "{", "}"})
 _KEYWORDS = words("if then else elif fi for do done while until case esac in ! [[ ]] [")
+_UNDECIDED = frozenset("$\\*?[")  # in a program's name
 _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
 
 
 def look_at_shell(text: str) -> Iterator[Finding]:
     """What speaks against running `text` unasked."""
+    if len(text) > _LONGEST:
+        yield Finding(Risk.HIGH, f"the command is too long to be read: {len(text)} characters")
+        return
     if _FUNCTION.search(text):
         yield Finding(Risk.HIGH, "the command defines a function, which can call itself without end")
-    if _SUBSTITUTION.search(text):
+    if _SUBSTITUTION.search(text) or any({"@", "!"} & set(found) for found in _PARAMETER.findall(text)):
         yield Finding(Risk.HIGH, "the command runs what another command prints, so it cannot be read beforehand")
+    if _BRACES.search(_QUOTED.sub("", text)):
+        yield Finding(Risk.HIGH, "braces expand to other words than are read here")
     try:
         commands = list(_commands(text))
     except ValueError as unreadable:
@@ -78,25 +103,32 @@ def _look_at_command(said: list[str], piped: bool) -> Iterator[Finding]:
     if not rest:
         return
     program = PurePosixPath(rest[0]).name
-    if "$" in rest[0] or "\\" in rest[0]:
+    plain = _VERSION.sub("", program)  # python3.11 is python
+    if _UNDECIDED & set(rest[0]):
         yield Finding(Risk.HIGH, f"which program `{rest[0]}` is, is decided when it runs")
-    elif program.split(".")[0] in _DESTROYERS:
+    elif {program.split(".")[0], plain} & _DESTROYERS:
         yield Finding(Risk.HIGH, f"`{program}` can destroy, reach into the system, or start what is not read here")
-    elif program in _INTERPRETERS:
+    elif plain in _INTERPRETERS:
         why = "runs what another command prints" if piped else "runs a program of its own"
         yield Finding(Risk.HIGH, f"`{program}` {why}")
-    elif program in _REACHING_OUT:
+    elif {program, plain} & _REACHING_OUT:
         yield Finding(Risk.MED, f"`{program}` reaches out to other machines")
     elif program not in _READERS:
         yield Finding(Risk.MED, f"`{program}` is not known to do no more than read")
-    if launching := _LAUNCHING_FLAGS.intersection(rest) if program == "find" else ():
-        yield Finding(Risk.HIGH, f"`find {' '.join(sorted(launching))}` acts on all that it finds")
-    if program in ("sort", "tree") and _writes(rest):
-        yield Finding(Risk.MED, f"`{program}` writes a file")
+    yield from _arguments(program, rest[1:])
 
 
-def _writes(said: list[str]) -> bool:
-    return any(word.split("=")[0] in _WRITING_FLAGS or word.startswith("-o") for word in said[1:])
+def _arguments(program: str, told: list[str]) -> Iterator[Finding]:
+    """What the arguments make of a program that only reads by itself."""
+    for device in filter(_DEVICE.match, told):
+        yield Finding(Risk.MED, f"`{device}` is a device, which may have no end")
+    shape, risk, what = _MORE_THAN_READS.get(program, (None, Risk.LOW, ""))
+    if found := [word for word in told if shape and shape.fullmatch(word)]:
+        yield Finding(risk, f"`{program} {' '.join(found)}` {what}")
+    if program == "sort" and any(map(_RUNS_A_PROGRAM.fullmatch, told)):
+        yield Finding(Risk.HIGH, "`sort` starts a program of its own")
+    if program == "uniq" and sum(not word.startswith("-") for word in told) > 1:
+        yield Finding(Risk.MED, "`uniq` writes a file")
 
 
 def _redirections(said: list[str]) -> Iterator[Finding]:

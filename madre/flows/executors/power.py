@@ -15,9 +15,11 @@ from madre.flows.control import Verb
 from madre.flows.executors.order import Executor, Executors, Order, Result
 from madre.flows.power import Power
 from madre.flows.reconciler import Reconciler
+from madre.store import plans
 from madre.store import power as store
 from madre.undo import CHANGED
 from madre.windows import Window, ends_last
+from madre.world import asked, was_there
 
 
 class PowerActs:
@@ -121,16 +123,28 @@ class PowerActs:
     async def _aims(self, order: Order, told: CloseWindow) -> list[str]:
         """The windows that are meant, found out once: after a death others may be open."""
         if "windows" not in order.noted:
-            await order.note(windows=[told.window_id] if told.window_id else _meant(await self._live(), told.services))
+            among = [] if told.window_id else await self._house.db.reading(_may_be_meant, order)
+            await order.note(windows=[told.window_id] if told.window_id else _meant(among, told.services))
         windows: list[str] = order.noted["windows"]
         return windows
 
     async def _live(self) -> list[Window]:
-        return [window for window in await self._house.db.reading(_live) if window.holds]
+        return await self._house.db.reading(_live)
 
 
 def _live(session: Session) -> list[Window]:
-    return store.live_windows(session)
+    return asked(store.live_windows(session))
+
+
+def _may_be_meant(session: Session, order: Order) -> list[Window]:
+    """The windows among which a plan that names none may choose: its user's own, and those that it was judged by.
+
+    It was let run with the latter in sight. What somebody else opened since, be it until tomorrow at eight, nobody
+    weighed.
+    """
+    plan = plans.plan(session, order.plan_id)
+    seen = plan.observed if plan else {}
+    return [window for window in _live(session) if window.opened_by == order.caller.user or was_there(window, seen)]
 
 
 def _meant(live: list[Window], services: tuple[str, ...]) -> list[str]:
@@ -143,7 +157,8 @@ def _meant(live: list[Window], services: tuple[str, ...]) -> list[str]:
         found = [window for window in live if set(window.services) == wanted]
         found = found or [window for window in live if wanted <= set(window.services)]
     if not found:
-        raise NotFound(f"No window is open{' on ' + ', '.join(services) if services else ''}.")
+        where = f" on {', '.join(services)}" if services else ""
+        raise NotFound(f"No window is open{where}; one that somebody else opened meanwhile is meant only by its id.")
     return [window.window_id for window in found]
 
 

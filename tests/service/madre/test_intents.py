@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,33 @@ async def test_an_order_in_unknown_words_is_a_models_guess_and_waits(tmp_path: P
         lost = await madre.ask("exec", text=said)
         assert (lost["error"]["code"], "not in the agreed form" in lost["error"]["detail"]) == ("lane_missing", True)
         assert madre.runner.started == []
+
+
+@pytest.mark.parametrize(
+    ("risk", "reasons"),
+    [("LOW", []), ("HIGH", ["HIGH: a model's opinion: it guessed at this order, and holds it for HIGH"])],
+)
+async def test_a_guess_waits_however_harmless_and_its_model_is_heard(
+    tmp_path: Path, risk: str, reasons: list[str]
+) -> None:
+    async with spoken_to(tmp_path) as madre:
+        guess = {"action": "comm.notify", "arguments": {"message": "lunch"}, "risk": risk}
+        madre.driver.reply = json.dumps({"intents": [guess]})
+        guessed = await madre.ask("exec", text="everybody ought to hear of lunch")
+        assert (guessed["status"], guessed["risk"], guessed["reasons"]) == ("WAITING", risk, reasons)
+        assert madre.runner.started == []
+
+
+async def test_a_guess_at_something_for_tomorrow_waits_for_tomorrow(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path) as madre:
+        guess = {"action": "models.pull", "arguments": {"model": "gemma"}, "risk": "LOW"}
+        madre.driver.reply = json.dumps({"intents": [guess]})
+        guessed = await madre.ask("exec", text="gemma ought to be around here tomorrow at 8")
+        plan = (await madre.call("GET", f"plans/{guessed['plan_id']}")).json()
+        at_eight = madre.house.clock.now().replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=1)
+        assert datetime.fromisoformat(plan["steps"][0]["not_before"]) == at_eight
+        lost = await madre.ask("exec", text="gemma ought to be around here next week", correlation_id="c-2")
+        assert (lost["error"]["code"], "it says when" in lost["error"]["detail"]) == ("lane_missing", True)
 
 
 async def test_a_guess_names_only_what_its_caller_may_do(tmp_path: Path) -> None:

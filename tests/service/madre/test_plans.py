@@ -29,6 +29,7 @@ from config.db_schema import (
 )
 from config.settings import MadreSettings
 from madre.confirmation import sha256_of
+from madre.lanes import BUILT_IN
 from tests.support.clock import ManualClock
 from tests.support.drafts import ScriptedRunner
 from tests.support.power import Madre, madre_in
@@ -164,6 +165,16 @@ async def test_the_same_command_with_its_token_confirms_it(tmp_path: Path) -> No
         assert desk.runner.started == [plan["plan_id"]]
 
 
+async def test_a_service_that_is_aimed_at_is_no_windows_name(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        for action in ("power.close_window", "power.hold_window"):
+            plan = await desk.control(OLGA, action, target="switch")
+            told = plan["steps"][0]["arguments"]
+            assert (told["window_id"], told["services"]) == (None, ["switch"])
+        refused = await desk.control(OLGA, "models.load", 422, target="switch", params={"model": "gemma"})
+        assert (refused["code"], refused["hint"]) == ("invalid", "It takes: model, ttl_sec.")
+
+
 async def test_another_users_plan_is_not_there(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
         plan = await desk.control(ANA, "plans.cancel", target="plan-1")
@@ -254,10 +265,35 @@ async def test_a_review_finds_that_the_risk_has_grown(tmp_path: Path) -> None:
         plan = await desk.control(OLGA, "models.disable", target="gemma")
         assert plan["risk"] == "MED"
         await desk.madre.house.db.writing(with_a_model, "smol", now, enabled=False)
+        refused = (await desk.confirm(plan, OLGA)).json()
+        assert (refused["code"], refused["changes"]) == (
+            "stale_plan",
+            [
+                {
+                    "what": "risk of step 1 (models.disable)",
+                    "was": "MED",
+                    "now": "HIGH: gemma is the only model that can be used",
+                }
+            ],
+        )
+        assert (desk.runner.started, (await desk.show(plan, OLGA))["status"]) == ([], "WAITING")
         fresh = (await desk.ask("POST", f"{PLAN}/{plan['plan_id']}/review", by=OLGA)).json()
         assert (fresh["risk"], fresh["plan_hash"] == plan["plan_hash"]) == ("HIGH", False)
-        assert "HIGH: gemma is the only model that can be used" in fresh["reasons"]
+        assert fresh["reasons"][0] == "HIGH: gemma is the only model that can be used"
         assert (await desk.confirm(fresh, OLGA)).status_code == 200
+
+
+async def test_a_lane_that_was_closed_meanwhile_lets_nothing_start(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        plan = await desk.control(OLGA, "power.apply_policy", target="full")
+
+        def close(session: Session) -> None:
+            session.execute(update(RailsLane).where(RailsLane.domain == "power").values(enabled=False))
+
+        await desk.madre.house.db.writing(close)
+        refused = await desk.confirm(plan, OLGA)
+        assert (refused.status_code, refused.json()["code"], desk.runner.started) == (404, "lane_missing", [])
+        assert [row.verdict for row in await desk.rows(RailsEvent)] == ["lane_missing"]
 
 
 async def test_a_token_expires_and_the_plan_can_be_reviewed_until_its_day_is_over(tmp_path: Path) -> None:
@@ -374,7 +410,7 @@ async def test_what_cannot_be_done_leaves_no_plan_and_is_on_record(tmp_path: Pat
 
 async def test_a_lane_that_somebody_closed_stays_closed_and_the_intent_ends_lane_missing(tmp_path: Path) -> None:
     async with desk_in(tmp_path) as desk:
-        assert len(await desk.rows(RailsLane)) == 6
+        assert len(await desk.rows(RailsLane)) == len(BUILT_IN)
 
         def close(session: Session) -> None:
             session.execute(update(RailsLane).where(RailsLane.domain == "db").values(enabled=False))

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from config.contracts.plans import Risk, Status
 from config.services import FLEET
 from madre.adapters.durable import Durable, own_url
 from madre.plan import Plan
+from madre.store import power
+from madre.windows import Window
 from tests.support.clock import ManualClock
+from tests.support.drafts import window
 from tests.support.eventually import eventually
 from tests.support.house import house_in
 from tests.support.plans import (
@@ -76,6 +79,11 @@ class World:
         runner = self.madre.app.state.runner
         assert isinstance(runner, Durable)
         return runner
+
+    async def rested(self) -> bool:
+        """Whether DBOS is still up after one more of the rounds in which nothing may have run."""
+        await self.runner.rest()
+        return self.runner.is_launched
 
     async def windows(self) -> list[dict[str, Any]]:
         """All windows, newest first."""
@@ -145,9 +153,7 @@ async def test_nothing_of_dbos_is_there_until_a_plan_is_and_it_goes_when_none_ru
         assert not file.exists() or world.madre.house.db.url.startswith("postgresql")
         await world.run(running_plan(NOTICE))
         assert is_up(world)
-        for _ in range(3):
-            await world.runner.rest()
-        assert not is_up(world)
+        await eventually(world.rested, lambda launched: not launched)
         assert (await world.run(running_plan(NOTICE))).status is Status.DONE
 
 
@@ -302,6 +308,42 @@ async def test_a_peer_that_is_away_for_a_moment_is_asked_again_with_the_same_key
         ended = await world.run(running_plan(PYTHON))
     assert ended.status is Status.DONE
     assert world.ledger.effects[f"{ended.plan_id}:1"] == 1
+
+
+def held_by(user: str, *services: str) -> Window:
+    """A window that this user holds open, and that therefore ends after all leases."""
+    return window(f"w-{user}", *services, by=user, mode="hold")
+
+
+async def opened(world: World, *held: Window) -> None:
+    for one in held:
+        await world.madre.house.db.writing(power.keep_window, one)
+
+
+async def states(world: World) -> dict[str, str]:
+    return {one["opened_by"]: one["state"] for one in await world.windows()}
+
+
+@pytest.mark.parametrize("told", [{}, {"services": ["hermes"]}])
+async def test_the_window_is_none_that_somebody_else_opened_since_nor_a_requests_lease(
+    world: World, told: dict[str, Any]
+) -> None:
+    await world.madre.wake("hermes")
+    await opened(world, held_by("otto", "hermes"))
+    plan = await world.run(running_plan(("power.close_window", told)))
+    assert plan.error is not None
+    assert (plan.error.code, "meant only by its id" in plan.error.detail) == ("not_found", True)
+    assert await states(world) == {"otto": "open", "wake": "open"}
+
+
+async def test_the_window_is_ones_own_or_one_that_the_plan_was_judged_by(world: World) -> None:
+    close = running_plan(("power.close_window", {}))
+    await opened(world, held_by("otto", "hermes"), held_by("ana", "spawner"))
+    assert (await world.run(close)).step(1).status is Status.DONE
+    await eventually(partial(states, world), lambda seen: seen == {"otto": "open", "ana": "closed"})
+    judged = replace(running_plan(("power.close_window", {})), observed={"window w-otto": "hold on hermes"})
+    assert (await world.run(judged)).step(1).status is Status.DONE
+    await eventually(partial(states, world), lambda seen: seen == {"otto": "closed", "ana": "closed"})
 
 
 async def test_a_plan_has_the_rights_of_whom_it_is_for(world: World) -> None:

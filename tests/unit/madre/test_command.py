@@ -26,6 +26,15 @@ from madre.command import intent_of
             {"ttl_sec": 60, "services": ["switch"]},
         ),
         ({"target": "w-1", "action": "power.close_window"}, "power.close_window", {"window_id": "w-1"}),
+        ({"target": "switch", "action": "power.close_window"}, "power.close_window", {"services": ["switch"]}),
+        (
+            {"target": "switch", "action": "power.extend_window", "params": {"ttl_sec": 60}},
+            "power.extend_window",
+            {"ttl_sec": 60, "services": ["switch"]},
+        ),
+        ({"target": "hermes", "action": "power.hold_window"}, "power.hold_window", {"services": ["hermes"]}),
+        ({"target": "hermes", "action": "service.stop"}, "service.stop", {"service": "hermes"}),
+        ({"target": "hermes", "action": "models.delete"}, "models.delete", {"model": "hermes"}),
         ({"target": "full", "action": "power.apply_policy"}, "power.apply_policy", {"policy": "full"}),
     ],
 )
@@ -44,6 +53,17 @@ def test_an_action_nobody_knows_is_an_intent_that_leads_nowhere() -> None:
     )
 
 
-def test_a_target_where_there_is_nothing_to_aim_at_is_refused() -> None:
-    with pytest.raises(Invalid, match="nothing that 'switch' could be"):
-        intent_of(Control(target="switch", action="power.state"), ACTIONS)
+@pytest.mark.parametrize(
+    ("action", "params"),
+    [
+        ("power.state", {}),
+        ("power.close_window", {"services": ["hermes"]}),
+        ("service.stop", {"service": "hermes"}),
+        ("models.load", {"model": "gemma"}),
+        ("hermes.scan", {}),
+        ("system.maintenance", {}),
+    ],
+)
+def test_a_target_where_there_is_nothing_to_aim_at_is_refused(action: str, params: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="nothing left that 'switch' could be"):
+        intent_of(Control(target="switch", action=action, params=params), ACTIONS)

@@ -14,7 +14,7 @@ from config.contracts.plans import Risk
 from config.errors import ConfirmationRefused, StalePlan
 from config.logs import redacted
 from madre.confirmation import TOKEN_PREFIX, Bound, Issued, Presented, must_confirm, sha256_of, token_of
-from madre.world import fingerprint
+from madre.world import Change, fingerprint
 from tests.support.drafts import NOW
 
 OBSERVED = {"model gemma": "enabled, abab", "power policy": "solo_madre"}
@@ -149,6 +149,14 @@ def test_a_state_that_changed_is_refused_with_the_difference() -> None:
     ]
     assert "model gemma was enabled, abab, and is disabled, abab" in stale.value.detail
     assert "/madre/plans/plan-1/review" in (stale.value.hint or "")
+
+
+def test_a_risk_that_has_grown_is_a_difference_too() -> None:
+    grown = Change("risk of step 1 (models.disable)", "MED", "HIGH: it is the only one")
+    with pytest.raises(StalePlan, match=r"risk of step 1 \(models.disable\) was MED, and is HIGH") as stale:
+        must_confirm(issued(), shown(grown=[grown]), seal, NOW)
+    assert stale.value.extra["changes"] == [{"what": grown.what, "was": grown.was, "now": grown.now}]
+    assert reason(issued(used_at=NOW), shown(grown=[grown])) == "used"
 
 
 def test_a_token_is_redacted_wherever_text_is_kept() -> None:

@@ -10,9 +10,11 @@ from config.auth import Caller, Role
 from config.contracts.intents import Intent
 from config.contracts.plans import Risk, Status
 from config.errors import Conflict, Invalid, LaneMissing, RoleRequired, ServiceAbsent
-from madre.draft import observe
-from madre.lanes import Lane, Rule, by_name
+from madre.draft import grown, judged_again, observe, reviewed
+from madre.lanes import BUILT_IN, Lane, Rule, by_name
+from madre.plan import Plan
 from madre.risk import Opinion
+from madre.world import KnownModel, World
 from tests.support.drafts import ANA, EVERY_ROOM, OPERATOR, ground, intent, plan_of, world
 
 
@@ -39,6 +41,61 @@ def test_it_depends_on_the_same_facts_when_it_is_looked_at_again() -> None:
     assert observe(plan, on.actions, changed) == {**plan.observed, "model gemma": "there is none"}
 
 
+FULL = {"madre": "ready", "switch": "asleep", "spawner": "asleep"}
+ALL_UP = FULL | {"switch": "ready", "spawner": "ready"}
+
+
+def grown_in(plan: Plan, now: World) -> list[tuple[str, str, str]]:
+    on = ground(world=now)
+    assert observe(plan, on.actions, now) == plan.observed, "no fact tells of it"
+    return [(one.what, one.was, one.now) for one in grown(plan, judged_again(plan, on))]
+
+
+def test_a_risk_that_has_grown_is_told_though_no_fact_has_changed() -> None:
+    then, now = world(policy="full", services=FULL), world(policy="full", services=ALL_UP)
+    plan = plan_of(intent("power.apply_policy", policy="solo_madre"), on=ground(world=then))
+    assert plan.risk is Risk.MED
+    step = "risk of step 1 (power.apply_policy)"
+    assert grown_in(plan, now) == [(step, "MED", "HIGH: switch would stop; HIGH: spawner would stop")]
+    again = reviewed(plan, ground(world=now))
+    assert (again.risk, again.reasons[:2]) == (Risk.HIGH, ("HIGH: switch would stop", "HIGH: spawner would stop"))
+    assert grown_in(again, now) == grown_in(plan, then) == grown_in(again, then) == []
+
+
+def test_so_is_a_new_reason_for_a_risk_that_was_high_before() -> None:
+    plan = plan_of(intent("power.state"), intent("models.delete", model="gemma"))
+    alone = world(models={"gemma": KnownModel("gemma", "ab" * 32, True)})
+    why = "HIGH: gemma is the only model that can be used"
+    assert grown_in(plan, alone) == [("risk of step 2 (models.delete)", "HIGH", why)]
+    again = reviewed(plan, ground(world=alone))
+    assert f"step 2: {why}" in again.reasons
+    assert grown_in(again, alone) == []
+
+
+def test_a_chat_that_wakes_a_service_makes_no_policy_riskier() -> None:
+    asleep = dict.fromkeys(("switch", "hermes", "spawner", "shub", "mcp", "operator"), "asleep")
+    plan = plan_of(intent("power.apply_policy", policy="full"), on=ground(world=world(services=asleep)))
+    assert plan.risk is Risk.HIGH
+    assert grown_in(plan, world(services=asleep | {"switch": "ready"})) == []
+
+
+def test_a_plan_with_more_reasons_than_it_tells_can_be_confirmed_all_the_same() -> None:
+    plan = plan_of(*[intent("models.delete", model=f"m{number}") for number in range(14)])
+    assert len(plan.reasons) == 12
+    assert grown_in(plan, world()) == []
+
+
+def test_an_action_that_is_no_more_is_said_when_its_plan_is_looked_at_again() -> None:
+    plan = plan_of(intent("models.delete", model="gemma"))
+    with pytest.raises(LaneMissing, match=r"models\.delete"):
+        judged_again(plan, ground(actions={}))
+
+
+def test_looked_at_again_a_plan_is_no_less_risky_than_it_was() -> None:
+    plan = plan_of(intent("power.state", risk=Risk.HIGH))
+    assert (plan.risk, reviewed(plan, ground())) == (Risk.HIGH, plan)
+
+
 @pytest.mark.parametrize("nobody", [None, "", "house.burn_down", "power.State"])
 def test_an_action_nobody_knows_ends_lane_missing(nobody: str | None) -> None:
     with pytest.raises(LaneMissing) as refused:
@@ -57,6 +114,13 @@ def test_a_lane_that_is_closed_ends_lane_missing() -> None:
     plan_of(intent("comm.notify", message="hello"))
     with pytest.raises(LaneMissing, match="comm/notify"):
         plan_of(intent("comm.notify", message="hello"), on=ground(lanes={}))
+
+
+def test_an_action_that_declares_no_lane_runs_in_the_one_of_its_name() -> None:
+    plan_of(intent("power.state"))
+    closed = ground(lanes=by_name(lane for lane in BUILT_IN if lane.domain != "power"))
+    with pytest.raises(LaneMissing, match="power/state"):
+        plan_of(intent("power.state"), on=closed)
 
 
 def test_a_lane_that_demands_more_is_kept_to() -> None:
@@ -126,11 +190,16 @@ def test_a_plan_has_steps_and_not_too_many(count: int) -> None:
         plan_of(*intents)
 
 
-def test_a_models_opinion_is_heard_for_every_step() -> None:
-    plan = plan_of(intent("power.state"), opinion=Opinion(Risk.MED, "it smells"))
+def test_a_models_opinion_is_heard_of_the_step_that_it_is_of() -> None:
+    plan = plan_of(intent("power.state"), opinions=[Opinion(Risk.MED, "it smells")])
     assert (plan.risk, plan.reasons) == (Risk.MED, ("MED: a model's opinion: it smells",))
-    assert plan_of(intent("models.delete", model="gemma"), opinion=Opinion(Risk.LOW, "fine")).risk is Risk.HIGH
-    assert plan_of(intent("power.state"), opinion=Opinion(None, "nonsense")).risk is Risk.HIGH
+    assert plan_of(intent("models.delete", model="gemma"), opinions=[Opinion(Risk.LOW, "fine")]).risk is Risk.HIGH
+    assert plan_of(intent("power.state"), opinions=[Opinion(None, "nonsense")]).risk is Risk.HIGH
+    two = intent("power.state"), intent("plans.list")
+    of_the_second = plan_of(*two, opinions=[Opinion(Risk.LOW, "fine"), Opinion(Risk.HIGH, "odd")])
+    assert [step.risk for step in of_the_second.steps] == [Risk.LOW, Risk.HIGH]
+    with pytest.raises(ValueError, match="1 opinions of 2 intents"):
+        plan_of(*two, opinions=[Opinion(Risk.LOW, "fine")])
 
 
 def test_a_plan_says_whose_it_is_and_where_it_came_from() -> None:

@@ -9,7 +9,7 @@ import pytest
 from config.errors import Conflict, LaneMissing
 from config.services import FLEET
 from madre.actions import ACTIONS, Action, StepType, action_named
-from madre.lanes import BUILT_IN, Lane, Rule, by_name, lane_named, must_keep_to
+from madre.lanes import BUILT_IN, Lane, Rule, by_name, lane_named, lane_of, must_keep_to
 
 LANES = by_name(BUILT_IN)
 
@@ -49,12 +49,25 @@ def test_a_lane_of_its_own_comes_before_the_one_for_all_kinds() -> None:
     assert lane_named(by_name([*BUILT_IN, special]), "audio/master") is special
 
 
-@pytest.mark.parametrize("action", [one for one in ACTIONS.values() if one.lane], ids=lambda action: action.name)
-def test_every_registered_action_keeps_to_its_lane(action: Action) -> None:
-    assert action.lane is not None
-    lane = lane_named(LANES, action.lane)
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
+def test_every_registered_action_has_a_lane_and_keeps_to_it(action: Action) -> None:
+    lane = lane_of(LANES, action)
     must_keep_to(lane, action)
     assert lane.owner in FLEET
+    if action.lane is not None:
+        assert lane is lane_named(LANES, action.lane)
+
+
+@pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
+def test_without_a_lane_no_action_is_done(action: Action) -> None:
+    own = lane_of(LANES, action)
+    with pytest.raises(LaneMissing):
+        lane_of(by_name(lane for lane in BUILT_IN if lane is not own), action)
+
+
+def test_the_lanes_that_nothing_runs_in_yet_are_these() -> None:
+    used = {lane_of(LANES, action) for action in ACTIONS.values()}
+    assert [lane.name for lane in BUILT_IN if lane not in used] == ["execution/stabilize_cpu"]
 
 
 @pytest.mark.parametrize(

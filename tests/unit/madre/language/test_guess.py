@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -11,13 +12,19 @@ from pydantic import BaseModel
 from madre.actions import ACTIONS, Risk
 from madre.language import Reading, guess, read
 from scripts.intents_accuracy import NOW
+from tests.support import drafts
+from tests.support.drafts import plan_of
 
 SERVICES = ("switch", "hermes")
 
 
-def guessed(text: str, *intents: dict[str, Any]) -> Reading:
+def guess_at(text: str, answer: str) -> guess.Guess:
     said = read(text, now=NOW, services=SERVICES)
-    return guess.read_guess(json.dumps({"intents": intents}), text, said)
+    return guess.read_guess(answer, text, said, now=NOW, services=SERVICES)
+
+
+def guessed(text: str, *intents: dict[str, Any]) -> Reading:
+    return guess_at(text, json.dumps({"intents": intents})).reading
 
 
 def intent(action: str, risk: str = "LOW", **arguments: Any) -> dict[str, Any]:
@@ -33,9 +40,56 @@ def test_an_order_in_unknown_words_is_understood() -> None:
 
 def test_a_model_raises_a_risk_and_never_lowers_it() -> None:
     (lowered,) = guessed("haz desaparecer a gemma", intent("models.delete", model="gemma")).acts
-    (raised,) = guessed("look at the models somehow", intent("models.list", risk="HIGH")).acts
-    (unsaid,) = guessed("look at the models somehow", {"action": "models.list", "arguments": {}, "risk": "?"}).acts
-    assert (lowered.risk, raised.risk, unsaid.risk) == (Risk.HIGH, Risk.HIGH, Risk.MED)
+    assert lowered.risk is Risk.HIGH
+    answers = [intent("models.list", risk="HIGH"), intent("models.list"), intent("models.list", risk="?")]
+    found = guess_at("look at the models somehow", json.dumps({"intents": answers}))
+    assert [one.risk for one in found.reading.acts] == [Risk.LOW] * 3, "what the words allow is another matter"
+    plan = plan_of(*[drafts.intent(one.action) for one in found.reading.acts], opinions=found.opinions)
+    assert [step.risk for step in plan.steps] == [Risk.HIGH, Risk.LOW, Risk.HIGH], "what is no risk is HIGH"
+    assert "step 1: HIGH: a model's opinion: it guessed at this order, and holds it for HIGH" in plan.reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("gemma ought to be around here", None),
+        ("gemma ought to be around here for ten minutes", None),
+        ("good morning, gemma ought to be around here", None),
+        ("buenos días, gemma tendría que estar por aquí", None),
+        ("gemma ought to be around here 'tomorrow at 8'", None),
+        ("gemma ought to be around here tomorrow at 8", datetime.combine(NOW + timedelta(days=1), time(8), NOW.tzinfo)),
+        ("gemma debería estar por aquí dentro de dos horas", NOW + timedelta(hours=2)),
+    ],
+)
+def test_when_it_is_to_be_done_the_text_says(text: str, moment: datetime | None) -> None:
+    (found,) = guessed(text, intent("models.pull", model="gemma")).acts
+    assert found.not_before == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gemma ought to be around here next week",
+        "gemma ought to be around here in a few hours",
+        "gemma ought to be around here some time later",
+        "gemma ought to be around here 2026-12-24",
+        "gemma ought to be around here on 24/12",
+        "gemma ought to be around here on the 3rd of december at noon",
+        "gemma ought to be around here at 8 tomorrow and at 9 on friday",
+        "gemma tendría que estar por aquí el fin de semana",
+        "gemma tendría que estar por aquí más tarde",
+    ],
+)
+def test_a_moment_that_cannot_be_placed_is_not_guessed_at(text: str) -> None:
+    reading = guessed(text, intent("models.pull", model="gemma"))
+    assert reading.acts == ()
+    assert "it says when" in reading.warnings[-1]
+
+
+def test_nor_is_which_of_several_acts_a_moment_is_for() -> None:
+    both = [intent("models.pull", model="gemma"), intent("models.list")]
+    assert len(guessed("gemma ought to be around here, and a look at all of it", *both).acts) == 2
+    assert guessed("gemma ought to be around here, and tomorrow a look at all of it", *both).acts == ()
 
 
 def test_what_would_change_something_is_at_least_med() -> None:
@@ -69,10 +123,9 @@ def test_an_understood_sentence_stays_as_it_is() -> None:
     "answer", ["", "sure!", "[]", "{}", '{"intents": 3}', '{"intents": [3]}', '{"intents": [{}]}', "null", '"x"']
 )
 def test_an_answer_out_of_form_is_told_and_nothing_else(answer: str) -> None:
-    said = read("do something odd", now=NOW, services=SERVICES)
-    reading = guess.read_guess(answer, "do something odd", said)
-    assert reading.acts == ()
-    assert reading.warnings
+    found = guess_at("do something odd", answer)
+    assert (found.reading.acts, found.opinions) == ((), ())
+    assert found.reading.warnings
 
 
 def test_unknown_actions_and_wrong_arguments_are_dropped() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.contracts.plans import Risk
+from config.contracts.spawning import MAX_CODE
 from madre.risk import Finding
 from madre.risk.arguments import look_at_arguments
 from madre.risk.python import look_at_python
@@ -21,9 +22,15 @@ HARMLESS_SHELL = [
     "echo done > /dev/null",
     "ls 2>&1",
     "LANG=C sort names.txt",
+    "echo ${HOME}",
     "grep 'rm -rf' notes.txt",
     "find . -name '*.py'",
     "tail -n 5 log | head -2 && date",
+    "date -Iseconds; date -u -d yesterday; date +%s",
+    "find . -name '*.{py,md}'",
+    'echo \'{"a": 1,"b": 2}\' | jq .a',
+    "hostname -f",
+    "sort -k1,2 -t: names.txt | uniq -c",
 ]
 MIDDLING_SHELL = [
     "for f in a b; do echo $f; done",
@@ -35,6 +42,11 @@ MIDDLING_SHELL = [
     "./tool --fast",
     "sort -o names.txt names.txt",
     "cat a.txt | tee b.txt",
+    "cat /dev/zero",
+    "head -c 9 < /dev/urandom",
+    "yes",
+    "uniq a.txt b.txt",
+    "sort -uonames.txt names.txt",
 ]
 HARMFUL_SHELL = [
     "rm -rf /",
@@ -83,6 +95,26 @@ HARMFUL_SHELL = [
     "chmod 777 x",
     "echo 'unclosed",
     "setsid sleep 100",
+    "python3.11 -c 'print(1)'",
+    "perl5.36 -e 1",
+    "/usr/bin/lua5.4 x.lua",
+    "pypy3 x.py",
+    "{rm,-rf,/}",
+    '{rm,"-rf",/}',
+    "\\'{rm,x}\\'",
+    "e{ch,v}o x",
+    "echo {1..99999999}",
+    "echo ${x@P}",
+    "echo ${!x}",
+    "/bin/r? x",
+    "/bin/[r]m x",
+    "date -s x",
+    "date -us 10:00",
+    "date --set=10:00",
+    "date 112312002026",
+    "hostname elsewhere",
+    "sort --compress-program=./x names.txt",
+    "find . -fprint0 x",
 ]
 HARMLESS_PYTHON = [
     "print(sum(range(10)))",
@@ -94,6 +126,12 @@ HARMLESS_PYTHON = [
     "class A:\n    def __init__(self):\n        super().__init__()\nif __name__ == '__main__':\n    A()",
     "print(getattr('x', 'upper')())",
     "print('os.system')",
+    "import os.path as p\nprint(p.join('a', 'b'), p.exists('x'))",
+    "from os import path, environ as e\nprint(path.sep, e.get('HOME'))",
+    "class Args: os = 'linux'\nprint(Args().os)",
+    "from pathlib import Path\nprint(Path('x').exists())",
+    "import collections as c\nd = c.deque([1])\nd.remove(1)",
+    "import codecs\ncodecs.open('wax')",
 ]
 MIDDLING_PYTHON = [
     "open('out.txt', 'w').write('x')",
@@ -104,6 +142,7 @@ MIDDLING_PYTHON = [
     "import socket",
     "from urllib.request import urlopen",
     "import os\nos.makedirs('x')",
+    "import io\nio.open('notes', 'w')",
 ]
 HARMFUL_PYTHON = [
     "import subprocess",
@@ -135,6 +174,24 @@ HARMFUL_PYTHON = [
     "this is no Python",
     "print('unclosed",
     "x = 1\0",
+    "import os as o\no.system('rm -rf /')",
+    "import os as o\no.remove('x')",
+    "import os.path as p\np.os.remove('x')",
+    "from os import path as p\np.os.system('x')",
+    "from os import system as s\ns('x')",
+    "from glob import os as g\ng.system('x')",
+    "import random\nrandom._os.system('x')",
+    "import posix as p\np.system('x')",
+    "import os\no = os\no.system('x')",
+    "import os\n(lambda o: o.system('x'))(os)",
+    "import os as o\nif (q := o): q.remove('x')",
+    "import os.path as p\nq = p.os\nq.remove('x')",
+    "import os\ngetattr(os, 'system')('x')",
+    "import sys\nsys.modules['os'].system('x')",
+    "import sys as s\nx = s.modules",
+    "from sys import modules",
+    "import builtins as b\nb.eval('1')",
+    "import os as o\no.system('x')\nimport math as o",
 ]
 
 
@@ -154,6 +211,14 @@ def test_what_a_shell_command_says_it_will_do(text: str, risk: Risk) -> None:
     assert worst_of(list(look_at_shell(text))) is risk
 
 
+def test_a_long_command_is_read_in_a_moment_and_a_longer_one_not_at_all() -> None:
+    """It is judged while the database is held for a write, and backtracking took a minute for 64 KB of the first."""
+    assert worst_of(list(look_at_shell("${" * 16_000))) is Risk.HIGH
+    assert worst_of(list(look_at_shell("ls;" * 10_000))) is Risk.LOW
+    (found,) = look_at_shell("ls;" * (MAX_CODE // 3))
+    assert (found.risk, "too long to be read" in found.reason) == (Risk.HIGH, True)
+
+
 @pytest.mark.parametrize(
     ("text", "risk"),
     [
@@ -164,6 +229,11 @@ def test_what_a_shell_command_says_it_will_do(text: str, risk: Risk) -> None:
 )
 def test_what_a_python_program_says_it_will_do(text: str, risk: Risk) -> None:
     assert worst_of(list(look_at_python(text))) is risk
+
+
+def test_a_chain_is_read_however_long_it_is() -> None:
+    assert worst_of(list(look_at_python("import os as o\no" + ".path" * 900))) is Risk.LOW
+    assert worst_of(list(look_at_python("import os as o\nx = o" + ".path" * 900 + ".os"))) is Risk.HIGH
 
 
 @pytest.mark.parametrize(
