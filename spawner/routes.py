@@ -73,7 +73,9 @@ async def status(room: Room, _caller: Reader) -> SpawnerStatus:
     return await room.state.status()
 
 
-@router.get("/spawner/jobs", summary="Jobs, newest first: one's own; for operators, on record, another's or everybody's")
+@router.get(
+    "/spawner/jobs", summary="Jobs, newest first: one's own; for operators, on record, another's or everybody's"
+)
 async def jobs(
     room: Room,
     caller: Reader,

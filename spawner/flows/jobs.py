@@ -197,7 +197,7 @@ class Jobs:
         return Page(items=[job_on_wire(row) for row in page], next_cursor=following)
 
     async def job(self, caller: Caller, spawn_id: str) -> JobDetail:
-        """All that is known of a job; NotFound for another user's, and a trace where somebody may see it all the same."""
+        """All that is known of a job; NotFound for another user's, a trace where the caller may see it."""
         await self._desk.looked_at(caller, spawn_id)
         return await self._told(caller, spawn_id)
 

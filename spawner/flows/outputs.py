@@ -50,7 +50,7 @@ class Outputs:
         return _output(place, await self._read(place, offset, PIECE_BYTES), offset)
 
     async def ensure_visible(self, caller: Caller, spawn_id: str) -> None:
-        """NotFound where `caller` may not know of this job, a trace where it is another's; asked before a stream begins."""
+        """NotFound where `caller` may not know of this job, a trace where it is another's; before a stream begins."""
         await self._desk.looked_at(caller, spawn_id)
 
     async def follow(self, caller: Caller, spawn_id: str, last_event_id: str = "") -> AsyncIterator[bytes]:

@@ -100,9 +100,7 @@ async def test_an_operators_looks_at_others_jobs_are_on_record(tmp_path: Path) -
             for caller in (ana, oda):
                 answer = await spawner.client.get(f"/spawner/{path}", headers=caller)
                 assert answer.status_code == (404 if caller is ana and "*" in path else 200), path
-        stream = await spawner.client.get(
-            f"/spawner/jobs/{job}/output", headers={**oda, "accept": "text/event-stream"}
-        )
+        stream = await spawner.client.get(f"/spawner/jobs/{job}/output", headers={**oda, "accept": "text/event-stream"})
         assert "event: ended" in stream.text
         looks = [(row.user, row.action, row.target, row.detail) for row in spawner.audit()[before:]]
         read = ("oda", "job.read", job, {"owner": "ana", "override": True})
