@@ -24,6 +24,7 @@ from madre import shown
 from madre.actions import Action
 from madre.draft import draft
 from madre.flows.confirming import Confirming, Token
+from madre.flows.foreseeing import counted, must_be_possible
 from madre.flows.ground import Grounds
 from madre.flows.plan_events import announce
 from madre.lanes import BUILT_IN
@@ -151,6 +152,8 @@ class Plans:
         self._must_have_room(session, caller)
         ground = self._grounds.ground(session, [intent.parameters for intent in intents], caller)
         plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinion=opinion)
+        must_be_possible(plan, self._house.settings)
+        plan = counted(session, plan, self._house.settings, now)
         waits = hold or plan.risk is not wire.Risk.LOW
         plan = plan if waits else life.started(plan, now)
         store.keep_plan(session, plan, now)
@@ -211,8 +214,10 @@ class Plans:
         )
 
     def _reviewed(self, session: Session, plan_id: str, caller: Caller) -> tuple[Plan, Token]:
+        now = self._house.clock.now()
         plan = self._confirming.reviewed(session, _seen(session, plan_id, caller), caller)
-        store.keep_plan(session, plan, self._house.clock.now())
+        plan = counted(session, plan, self._house.settings, now)
+        store.keep_plan(session, plan, now)
         if plan.user != caller.user:
             self._audited(session, plan, caller, "plan.review")
         return plan, self._confirming.issue(session, plan, caller)
