@@ -233,6 +233,7 @@ async def test_a_state_that_changed_is_refused_and_told_and_may_be_reviewed(tmp_
         assert desk.runner.started == []
         fresh = (await desk.ask("POST", f"{PLAN}/{plan['plan_id']}/review", by=OLGA)).json()
         assert fresh["plan_hash"] == plan["plan_hash"]
+        assert (plan["facts"]["model gemma"], fresh["facts"]["model gemma"]) == (change["was"], change["now"])
         assert (await desk.confirm(plan, OLGA)).json()["reason"] == "void"
         assert (await desk.confirm(fresh, OLGA)).json()["status"] == "RUNNING"
         verdicts = [row.verdict for row in await desk.rows(RailsEvent)]
