@@ -77,4 +77,5 @@ def test_a_printed_order_is_understood_and_can_succeed_as_the_fleet_comes(words:
     ground = Ground(actions=ACTIONS, lanes=by_name(BUILT_IN), present=present, world=world())
     asked = Asked(OPERATOR.user, OPERATOR.role, order, "chat", "c")
     plan = draft(intents, asked, OPERATOR, ground, plan_id="plan-1", now=NOW)
+    assert len(plan.steps) == len(acts) > 0
     must_be_possible(plan, Settings(allow_service_control=False))

@@ -9,7 +9,7 @@ from scripts.cli import autonomy
 from tests.support.front_door import Gateway, door_to
 
 SINCE = "2026-11-20T08:00:00Z"
-WOULD = {
+WOULD: dict[str, Any] = {
     "rule": "db.unchecked",
     "subject": "database",
     "action": "db.sanity",

@@ -17,7 +17,6 @@ from scripts.cli.failure import CommandFailed
 from scripts.terminal import Terminal
 from tests.support.front_door import Gateway, door_to
 
-NO_PLANS = httpx.Response(200, json={"items": [], "next_cursor": None})
 WHEN = "2026-11-21T12:00:00Z"
 STEP = {
     "number": 1,
@@ -157,10 +156,15 @@ def test_plans_are_listed_and_shown() -> None:
 
 
 def test_others_plans_are_asked_for_by_name() -> None:
-    whose = []
+    whose: list[str | None] = []
+
+    def none_of(request: httpx.Request) -> httpx.Response:
+        whose.append(request.url.params.get("user"))
+        return httpx.Response(200, json={"items": [], "next_cursor": None})
+
     for words in ((), ("list",), ("list", "--user", "a&b"), ("list", "--all")):
         gateway = Gateway()
-        gateway.on("GET", "/madre/plans", lambda request: whose.append(request.url.params.get("user")) or NO_PLANS)
+        gateway.on("GET", "/madre/plans", none_of)
         with door_to(gateway) as door:
             assert plans.act(parsed(*words), door) == "There are no plans."
     assert whose == [None, None, "a&b", "*"]
