@@ -28,11 +28,12 @@ from sqlalchemy.orm import Session
 from config.clock import Clock
 from config.db import Database, prepare_runtime_folder
 from config.db_schema.kernel import ApiToken
-from config.errors import AuthRequired, Forbidden, RoleRequired
+from config.errors import AuthRequired, Forbidden, NotFound, RoleRequired
 from config.logs import hide
 from config.settings import Settings
 
 TOKEN_PREFIX = "vx11_"
+EVERYBODY = "*"  # as the `user` of a list: no name of anybody's
 TOKEN_HEADER = "x-vx11-token"
 _RAW_TOKEN_HEADER = TOKEN_HEADER.encode()
 _SERVICE_TOKEN_LIFE = timedelta(seconds=60)
@@ -123,6 +124,18 @@ class Caller:
                 f"This needs the right {scope.value!r}; the token has the role {self.role.value!r}.",
                 hint=f"Use a token of the role {_LOWEST[scope].value!r} or above.",
             )
+
+    def whose(self, user: str | None, everybodys: Scope) -> str | None:
+        """Whose things a list is to show where `user` is asked for: the caller's own unless somebody is named.
+
+        Another's, and everybody's (asked for as `*`, answered as None), are for who has that right; whoever has not is
+        told that there is nothing, as of a single thing of another's.
+        """
+        if user in (None, self.user):
+            return self.user
+        if not self.may(everybodys):
+            raise NotFound("There is no such thing.", hint="Leave `user` out: what is shown then is yours.")
+        return None if user == EVERYBODY else user
 
     @classmethod
     def of_service(cls, service: str) -> Caller:

@@ -83,6 +83,7 @@ def plan(shown: Plan, confirm_token: str | None = None, confirm_until: datetime 
         risk=shown.risk,
         reasons=list(shown.reasons),
         plan_hash=plan_hash(shown),
+        facts=dict(shown.observed),
         steps=[_step(step) for step in shown.steps],
         error=shown.error,
         created_at=shown.created_at,

@@ -73,14 +73,27 @@ async def status(room: Room, _caller: Reader) -> SpawnerStatus:
     return await room.state.status()
 
 
-@router.get("/spawner/jobs", summary="Jobs, newest first: a user's own, an operator's all")
+@router.get(
+    "/spawner/jobs", summary="Jobs, newest first: one's own; for operators, on record, another's or everybody's"
+)
 async def jobs(
-    room: Room, caller: Reader, limit: Limit = 50, cursor: Cursor = None, status: JobStatus | None = None
+    room: Room,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    status: JobStatus | None = None,
+    user: Annotated[
+        str | None,
+        Query(
+            max_length=128,
+            description="Another user's, or `*` for everybody's: for operators, each page on record; else 404.",
+        ),
+    ] = None,
 ) -> Page[Job]:
-    return await room.jobs.page(caller, limit, cursor, status)
+    return await room.jobs.page(caller, limit, cursor, status, user)
 
 
-@router.get("/spawner/jobs/{job_id}", summary="One job: its lives, tries, mutations, kin and result")
+@router.get("/spawner/jobs/{job_id}", summary="One job: its lives, tries, mutations, kin and result; another's is 404")
 async def job(room: Room, caller: Reader, job_id: JobId) -> JobDetail:
     return await room.jobs.job(caller, job_id)
 

@@ -93,7 +93,8 @@ class Step(Answer):
 
 
 class Plan(Answer):
-    """A plan with its steps. `reasons` say why the risk is what it is; `plan_hash` is what a confirmation is bound to.
+    """A plan with its steps. `reasons` say why the risk is what it is; `plan_hash` is what a confirmation is bound to,
+    and to `facts`: what the steps depend on, as it was when the plan was drawn up or last reviewed.
 
     `confirm_token` is there once, in the answer that drew the plan up or reviewed it, for whoever may confirm it.
     """
@@ -108,6 +109,7 @@ class Plan(Answer):
     risk: Risk
     reasons: list[str]
     plan_hash: str
+    facts: dict[str, str] = Field(default_factory=dict)
     steps: list[Step]
     error: Fault | None
     created_at: Timestamp

@@ -17,6 +17,7 @@ from config.contracts.base import Page
 from config.contracts.power import DriverRun, ServiceControl, ServiceControlResult, ServiceLimits
 from config.errors import Conflict, ControlDisabled, ServiceAbsent
 from config.services import CORE, FLEET, is_present, service_named
+from config.settings import Settings
 from madre import windows
 from madre.clients import Watched
 from madre.desired import desired
@@ -56,7 +57,7 @@ class Control:
 
     async def control(self, name: str, verb: Verb, body: ServiceControl, caller: Caller) -> ServiceControlResult:
         """Say what `verb` would do to the service, and do it if `body.apply`."""
-        self._must_be_allowed(name, verb)
+        must_be_allowed(name, verb, self._house.settings)
         life = self._reconciler.known[name]
         plan = _plan(name, verb, life.is_up)
         if not body.apply:
@@ -139,14 +140,16 @@ class Control:
         output = f"{simulated}{name} {life.state}{busy}"
         return DriverRun(driver=driver.name, rc=rc, elapsed_ms=elapsed_ms, output=output)
 
-    def _must_be_allowed(self, name: str, verb: Verb) -> None:
-        service = service_named(name)
-        if not self._house.settings.allow_service_control:
-            raise ControlDisabled("Single services are not controlled here.", hint="Set VX11_ALLOW_SERVICE_CONTROL=1.")
-        if not is_present(service):
-            raise ServiceAbsent(f"This build of VX11 does not hold {name}.")
-        if name in CORE and verb != "start":
-            raise Conflict(f"{name} is core: it is never stopped.", hint="`./vx11 down` stops the whole fleet.")
+
+def must_be_allowed(name: str, verb: Verb, settings: Settings) -> None:
+    """ControlDisabled, ServiceAbsent or Conflict where this house never does that to that service."""
+    service = service_named(name)
+    if not settings.allow_service_control:
+        raise ControlDisabled("Single services are not controlled here.", hint="Set VX11_ALLOW_SERVICE_CONTROL=1.")
+    if not is_present(service):
+        raise ServiceAbsent(f"This build of VX11 does not hold {name}.")
+    if name in CORE and verb != "start":
+        raise Conflict(f"{name} is core: it is never stopped.", hint="`./vx11 down` stops the whole fleet.")
 
 
 def _plan(name: str, verb: Verb, is_up: bool) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from config import audit
 from config.app import House, every
-from config.auth import Caller, Scope
+from config.auth import EVERYBODY, Caller, Scope
 from config.contracts import plans as wire
 from config.contracts.base import Page
 from config.contracts.intents import Intent
@@ -24,6 +24,7 @@ from madre import shown
 from madre.actions import Action
 from madre.draft import draft
 from madre.flows.confirming import Confirming, Token
+from madre.flows.foreseeing import counted, must_be_possible
 from madre.flows.ground import Grounds
 from madre.flows.plan_events import announce
 from madre.lanes import BUILT_IN, name_of
@@ -94,11 +95,13 @@ class Plans:
     async def page(
         self, limit: int, cursor: str | None, caller: Caller, *, user: str | None = None, status: Status | None = None
     ) -> Page[wire.Plan]:
-        """Plans, newest first: one's own, and with the right to all of them everybody's, or those of `user`."""
-        whose = user if caller.may(Scope.PLANS_ALL) else caller.user
+        """Plans, newest first: one's own, or for who may see all those of `user`; each such page leaves a trace."""
+        whose = caller.whose(user, Scope.PLANS_ALL)
         position = decode_cursor(cursor)
         rows = await self._house.db.reading(store.plans_before, position, limit + 1, user=whose, status=status)
         page, following = cut(rows, limit, lambda plan: (plan.created_at, plan.plan_id))
+        if whose != caller.user:
+            await self._house.db.writing(self._looked_through, page, whose or EVERYBODY, caller)
         return Page(items=[_shown(plan) for plan in page], next_cursor=following)
 
     async def confirm(self, plan_id: str, body: PlanConfirm, caller: Caller) -> wire.Plan:
@@ -150,6 +153,8 @@ class Plans:
         self._must_have_room(session, caller)
         ground = self._grounds.ground(session, [intent.parameters for intent in intents], caller)
         plan = draft(intents, asked, caller, ground, plan_id=new_id("plan"), now=now, opinions=opinions)
+        must_be_possible(plan, self._house.settings)
+        plan = counted(session, plan, self._house.settings, now)
         waits = hold or plan.risk is not wire.Risk.LOW
         plan = plan if waits else life.started(plan, now)
         store.keep_plan(session, plan, now)
@@ -210,8 +215,10 @@ class Plans:
         )
 
     def _reviewed(self, session: Session, plan_id: str, caller: Caller) -> tuple[Plan, Token]:
+        now = self._house.clock.now()
         plan = self._confirming.reviewed(session, _seen(session, plan_id, caller), caller)
-        store.keep_plan(session, plan, self._house.clock.now())
+        plan = counted(session, plan, self._house.settings, now)
+        store.keep_plan(session, plan, now)
         if plan.user != caller.user:
             self._audited(session, plan, caller, "plan.review")
         return plan, self._confirming.issue(session, plan, caller)
@@ -250,6 +257,12 @@ class Plans:
         }
         now = self._house.clock.now()
         audit.append(session, caller, action, plan.plan_id, detail, now=now, service="madre")
+
+    def _looked_through(self, session: Session, page: Sequence[Plan], whose: str, caller: Caller) -> None:
+        """Record that others' plans were listed, and which."""
+        detail = {"of": whose, "override": True, "plans": [plan.plan_id for plan in page if plan.user != caller.user]}
+        now = self._house.clock.now()
+        audit.append(session, caller, "plan.list", whose, detail, now=now, service="madre")
 
     def _must_have_room(self, session: Session, caller: Caller) -> None:
         most = self._house.settings.madre.open_plans_per_user

@@ -11,6 +11,7 @@ from config.contracts.base import Page
 from config.contracts.plans import Control, Plan, PlanCancel, PlanConfirm, Status
 from madre.flows.planning import Planning
 
+_OTHERS = "Another user's, or `*` for everybody's: for operators, each page on record; else 404."
 plans = APIRouter(prefix="/madre", tags=["plans"])
 
 
@@ -23,14 +24,14 @@ Reader = Annotated[Caller, Depends(Requires(Scope.PLANS_READ))]
 Writer = Annotated[Caller, Depends(Requires(Scope.PLANS_WRITE))]
 
 
-@plans.get("/plans", summary="Plans, newest first: one's own, or with the right to it everybody's")
+@plans.get("/plans", summary="Plans, newest first: one's own; for operators, on record, another's or everybody's")
 async def list_plans(
     flows: Flows,
     caller: Reader,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: str | None = None,
     status: Status | None = None,
-    user: Annotated[str | None, Query(max_length=128)] = None,
+    user: Annotated[str | None, Query(max_length=128, description=_OTHERS)] = None,
 ) -> Page[Plan]:
     return await flows.plans.page(limit, cursor, caller, user=user, status=status)
 

@@ -37,13 +37,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(command: Command, arguments: Sequence[str], context: Context) -> int:
-    module = command.load()
-    parser = ArgumentParser(prog=f"./vx11 {command.name}", description=module.__doc__)
-    module.arguments(parser)
-    own, passed_on = _split(arguments)
-    options = parser.parse_args(own, Namespace(passed_on=passed_on))
+    options = options_of(command, arguments)
     try:
-        return module.run(options, context)
+        return command.load().run(options, context)
     except CommandFailed as failed:
         context.remarks.say(f"{context.remarks.bad('Failed:')} {failed.sentence}")
         if failed.remedy:
@@ -55,6 +51,15 @@ def _run(command: Command, arguments: Sequence[str], context: Context) -> int:
     except KeyboardInterrupt:
         context.remarks.say()
         return 130
+
+
+def options_of(command: Command, arguments: Sequence[str]) -> Namespace:
+    """What the words behind a command mean; SystemExit with the usage where they mean nothing."""
+    module = command.load()
+    parser = ArgumentParser(prog=f"./vx11 {command.name}", description=module.__doc__)
+    module.arguments(parser)
+    own, passed_on = _split(arguments)
+    return parser.parse_args(own, Namespace(passed_on=passed_on))
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -41,6 +41,7 @@ _TABLE = (
     Command("chat", "ask a model, the answer streams"),
     Command("intent", "say what is wanted: an order becomes a plan, anything else a model answers"),
     Command("plans", "what waits for a confirmation, what runs, what came of it; confirm or cancel one"),
+    Command("autonomy", "what madre did by herself, or in shadow would have done, and why; turn that on and off"),
     Command("models", "list, pull, load, unload and remove models"),
     Command("warmup", "load each enabled model and have it answer once; the exit code says whether all is well"),
     Command("e2e", "play five phases through the running fleet, and leave evidence"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 from config import clients
 from config.auth import admin_token
 from config.contracts.asking import DoorIntent, IntentAnswer
+from config.contracts.autonomy import AutonomyStart, AutonomyState, AutonomyStop
 from config.contracts.base import Page
 from config.contracts.events import Event
 from config.contracts.health import Health
@@ -184,9 +186,27 @@ class Door:
         """Say what is wanted."""
         return self._post("/vx11/intent", wish, IntentAnswer)
 
-    def plans(self) -> list[Plan]:
-        """The latest plans."""
-        return self._get("/madre/plans?limit=20", Page[Plan]).items
+    def result(self, asked_id: str) -> IntentAnswer:
+        """How stands what was said under this id."""
+        return self._get(f"/vx11/result/{quote(asked_id, safe='')}", IntentAnswer)
+
+    def autonomy(self, cursor: str | None = None) -> AutonomyState:
+        """Whether madre acts by herself, and a page of her ticks, newest first."""
+        path = "/madre/autonomous?limit=200"
+        return self._get(path if cursor is None else f"{path}&cursor={quote(cursor, safe='')}", AutonomyState)
+
+    def start_autonomy(self, order: AutonomyStart) -> AutonomyState:
+        """Have madre act by herself, or in shadow say what she would do."""
+        return self._post("/madre/autonomous/start", order, AutonomyState)
+
+    def stop_autonomy(self, order: AutonomyStop) -> AutonomyState:
+        """Have madre act only when asked."""
+        return self._post("/madre/autonomous/stop", order, AutonomyState)
+
+    def plans(self, user: str | None = None) -> list[Plan]:
+        """The caller's latest plans, or those of `user`; `*` is everybody."""
+        whose = f"&user={quote(user, safe='')}" if user else ""
+        return self._get(f"/madre/plans?limit=20{whose}", Page[Plan]).items
 
     def plan(self, plan_id: str) -> Plan:
         """One plan."""

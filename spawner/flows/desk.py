@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,6 +74,18 @@ class Desk:
         severity = _SEVERITY.get(row.status, "info")
         told = type or f"job.{row.status.lower()}"
         self.house.journal.append(session, told, data, severity=severity, correlation_id=row.correlation_id)
+
+    async def looked_at(self, caller: Caller, spawn_id: str) -> None:
+        """Leave a trace where `caller` is about to be shown another's job; NotFound where they may not know of it."""
+        row = await self.house.db.reading(self.visible, caller, spawn_id)
+        if row.user != caller.user:
+            await self.house.db.writing(self.note, caller, "job.read", row, {})
+
+    def note_page(self, session: Session, caller: Caller, whose: str, page: Sequence[DaughterTask]) -> None:
+        """Record that others' jobs were listed, and which."""
+        seen = [row.spawn_id for row in page if row.user != caller.user]
+        detail = {"owner": whose, "override": True, "jobs": seen}
+        audit.append(session, caller, "job.list", whose, detail, now=self.now, service=self.house.service.name)
 
     def note(self, session: Session, caller: Caller, action: str, row: DaughterTask, detail: dict[str, Any]) -> None:
         """Add an act to the audit chain; it says whose job it was, which matters where it is not the caller's."""

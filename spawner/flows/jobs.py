@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from config.auth import Caller, Role
+from config.auth import EVERYBODY, Caller, Role, Scope
 from config.contracts.base import Page
 from config.contracts.spawning import (
     Completion,
@@ -185,14 +185,23 @@ class Jobs:
             expires_at=now + timedelta(seconds=order.ttl_seconds),
         )
 
-    async def page(self, caller: Caller, limit: int, cursor: str | None, status: str | None) -> Page[Job]:
-        """The caller's jobs, or everybody's for an operator."""
-        rows = await self._desk.house.db.reading(store.jobs_page, limit, decode_cursor(cursor), only_of(caller), status)
+    async def page(
+        self, caller: Caller, limit: int, cursor: str | None, status: str | None, user: str | None = None
+    ) -> Page[Job]:
+        """The caller's jobs, or for an operator those of `user`; each such page leaves a trace."""
+        whose = caller.whose(user, Scope.JOBS_ALL)
+        rows = await self._desk.house.db.reading(store.jobs_page, limit, decode_cursor(cursor), whose, status)
         page, following = cut(rows, limit, lambda row: (row.created_at, row.spawn_id))
+        if whose != caller.user:
+            await self._desk.house.db.writing(self._desk.note_page, caller, whose or EVERYBODY, page)
         return Page(items=[job_on_wire(row) for row in page], next_cursor=following)
 
     async def job(self, caller: Caller, spawn_id: str) -> JobDetail:
-        """All that is known of a job; NotFound for another user's."""
+        """All that is known of a job; NotFound for another user's, a trace where the caller may see it."""
+        await self._desk.looked_at(caller, spawn_id)
+        return await self._told(caller, spawn_id)
+
+    async def _told(self, caller: Caller, spawn_id: str) -> JobDetail:
         shown = await self._desk.house.db.reading(self._detail, caller, spawn_id)
         if shown.attempts:
             output = self._desk.folders.output(shown.spawn_id, shown.attempts[-1].number)
@@ -223,7 +232,7 @@ class Jobs:
         """End a job and all that descends from it; one that has ended stays as it is."""
         found, running = await self._desk.house.db.writing(self._kill, caller, spawn_id)
         await asyncio.gather(*(self._supervisor.end(one, Wish.KILL) for one in running))
-        return await self.job(caller, found)
+        return await self._told(caller, found)
 
     def _kill(self, session: Session, caller: Caller, spawn_id: str) -> tuple[str, list[str]]:
         row = self._desk.visible(session, caller, spawn_id)
@@ -234,7 +243,7 @@ class Jobs:
         """Run a job now: end its wait, or try once more what has ended without success."""
         found = await self._desk.house.db.writing(self._hurry, caller, spawn_id)
         self._supervisor.ring()
-        return await self.job(caller, found)
+        return await self._told(caller, found)
 
     def _hurry(self, session: Session, caller: Caller, spawn_id: str) -> str:
         row = self._desk.visible(session, caller, spawn_id)
@@ -282,7 +291,7 @@ class Jobs:
         if runs:
             await self._supervisor.end(found, wish, end)
         self._supervisor.ring()
-        return await self.job(caller, found)
+        return await self._told(caller, found)
 
     def _complete(
         self, session: Session, caller: Caller, spawn_id: str, completion: Completion, wish: Wish, end: End

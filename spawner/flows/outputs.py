@@ -45,12 +45,13 @@ class Outputs:
 
     async def piece(self, caller: Caller, spawn_id: str, attempt: int | None, offset: int) -> Output:
         """What an attempt, the newest unless one is named, has said from `offset` on."""
+        await self.ensure_visible(caller, spawn_id)
         place = await self._desk.house.db.reading(self._place, caller, spawn_id, attempt)
         return _output(place, await self._read(place, offset, PIECE_BYTES), offset)
 
     async def ensure_visible(self, caller: Caller, spawn_id: str) -> None:
-        """NotFound where `caller` may not know of this job; asked before a stream has begun."""
-        await self._desk.house.db.reading(self._desk.visible, caller, spawn_id)
+        """NotFound where `caller` may not know of this job, a trace where it is another's; before a stream begins."""
+        await self._desk.looked_at(caller, spawn_id)
 
     async def follow(self, caller: Caller, spawn_id: str, last_event_id: str = "") -> AsyncIterator[bytes]:
         """All that a job says, try after try, until it has ended: events `output`, and `ended` with its status.

@@ -139,6 +139,7 @@ async def spoken_to(
     *,
     clock: ManualClock | None = None,
     power: dict[str, Any] | None = None,
+    service_control: bool = False,
     **madre: Any,
 ) -> AsyncIterator[SpokenTo]:
     """Madre on scripted services in `folder`; `madre` are her settings."""
@@ -151,6 +152,7 @@ async def spoken_to(
         transport=driver.transport(),
         power=PowerSettings(**{"windows_ttl_check_interval": TICK_SEC, "memory_mb": 4096, **(power or {})}),
         madre=MadreSettings(**{"autonomy_interval_sec": 3600, **madre}),
+        allow_service_control=service_control,
     )
     runner = PromptRunner(house)
     app = create(house, driver, runner)

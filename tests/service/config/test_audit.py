@@ -103,12 +103,56 @@ def test_two_rows_that_change_places_are_found(database: Database, pair: tuple[i
     assert not verified(database).is_intact
 
 
-def test_a_chain_whose_head_retention_cut_off_still_verifies(database: Database) -> None:
-    leave(database, ROWS)
+def cut(database: Database, before: datetime, at_most: int = 100) -> int:
     with database.write() as session:
-        session.execute(delete(AuditLog).where(AuditLog.id.in_(ids(database)[:3])))
-    assert verified(database) == audit.ChainReport(rows=ROWS - 3, broken_at=None)
+        return audit.cut_head(session, ANA, before, at_most, now=NOW + timedelta(days=91), service="madre")
+
+
+def test_a_chain_whose_head_retention_cut_off_still_verifies_and_says_so(database: Database) -> None:
+    leave(database, ROWS)
+    assert cut(database, NOW) == 0
+    assert cut(database, NOW + timedelta(seconds=3)) == 3
+    assert verified(database) == audit.ChainReport(rows=ROWS - 3 + 1, broken_at=None)
     leave(database, 1)
+    assert verified(database).is_intact
+    with database.read() as session:
+        (mark,) = session.scalars(select(AuditLog).where(AuditLog.action == audit.CUT))
+        first = session.scalars(select(AuditLog).order_by(AuditLog.id).limit(1)).one()
+    assert mark.detail == {"head": first.previous_hash, "rows": 3}
+
+
+def test_a_head_that_is_cut_bit_by_bit_and_again_later_and_whole_still_verifies(database: Database) -> None:
+    leave(database, ROWS)
+    while cut(database, NOW + timedelta(seconds=5), at_most=2):
+        assert verified(database).is_intact
+    leave(database, 2)
+    left = len(ids(database))
+    assert cut(database, NOW + timedelta(days=365)) == left
+    assert verified(database) == audit.ChainReport(rows=1, broken_at=None)
+
+
+@pytest.mark.parametrize("gone", [1, 3, ROWS - 1])
+def test_a_head_that_somebody_else_cut_off_is_found(database: Database, gone: int) -> None:
+    leave(database, ROWS)
+    left = ids(database)[gone:]
+    with database.write() as session:
+        session.execute(delete(AuditLog).where(AuditLog.id < left[0]))
+    assert verified(database) == audit.ChainReport(rows=ROWS - gone, broken_at=left[0])
+
+
+def test_a_head_cut_off_further_than_retention_did_is_found(database: Database) -> None:
+    leave(database, ROWS)
+    cut(database, NOW + timedelta(seconds=3))
+    with database.write() as session:
+        session.execute(delete(AuditLog).where(AuditLog.id == ids(database)[0]))
+    assert verified(database).broken_at == ids(database)[0]
+
+
+def test_where_the_clock_was_set_back_retention_makes_no_hole(database: Database) -> None:
+    leave(database, 2)
+    with database.write() as session:
+        audit.append(session, ANA, "window.open", "x", now=NOW - timedelta(days=1), service="madre")
+    assert cut(database, NOW) == 0
     assert verified(database).is_intact
 
 

@@ -74,7 +74,7 @@ async def test_a_harmless_order_is_done_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_risky_order_waits_for_its_token(tmp_path: Path) -> None:
-    async with spoken_to(tmp_path) as madre:
+    async with spoken_to(tmp_path, service_control=True) as madre:
         await madre.call("POST", "power/window/open", json={"services": ["switch"]})
         waits = await madre.say("stop switch")
         assert (waits["status"], waits["risk"], madre.runner.started) == ("WAITING", "HIGH", [])

@@ -193,7 +193,9 @@ async def test_another_users_plan_is_not_there(tmp_path: Path) -> None:
                 "plan-0000000000000000", plan["plan_id"]
             )
         assert (await desk.ask("GET", PLAN, by=EVA)).json()["items"] == []
-        assert (await desk.ask("GET", f"{PLAN}?user=ana", by=EVA)).json()["items"] == []
+        for whose in ("ana", "*"):
+            assert (await desk.ask("GET", f"{PLAN}?user={whose}", by=EVA)).json()["code"] == "not_found"
+        assert (await desk.ask("GET", f"{PLAN}?user=eva", by=EVA)).json()["items"] == []
         refused = await desk.ask(
             "POST",
             "/madre/control",
@@ -242,6 +244,7 @@ async def test_a_state_that_changed_is_refused_and_told_and_may_be_reviewed(tmp_
         assert desk.runner.started == []
         fresh = (await desk.ask("POST", f"{PLAN}/{plan['plan_id']}/review", by=OLGA)).json()
         assert fresh["plan_hash"] == plan["plan_hash"]
+        assert (plan["facts"]["model gemma"], fresh["facts"]["model gemma"]) == (change["was"], change["now"])
         assert (await desk.confirm(plan, OLGA)).json()["reason"] == "void"
         assert (await desk.confirm(fresh, OLGA)).json()["status"] == "RUNNING"
         verdicts = [row.verdict for row in await desk.rows(RailsEvent)]
@@ -374,17 +377,39 @@ async def test_lists_are_cut_into_pages_newest_first(tmp_path: Path) -> None:
         seen: list[str] = []
         cursor = ""
         while True:
-            page = (await desk.ask("GET", f"{PLAN}?limit=2&cursor={cursor}", by=OLGA)).json()
+            page = (await desk.ask("GET", f"{PLAN}?user=*&limit=2&cursor={cursor}", by=OLGA)).json()
             seen += [item["plan_id"] for item in page["items"]]
             if (cursor := page["next_cursor"]) is None:
                 break
         assert seen == list(reversed(made))
         mine = (await desk.ask("GET", PLAN, by=ANA)).json()["items"]
         assert [item["plan_id"] for item in mine] == [made[3], made[1]]
-        anas = (await desk.ask("GET", f"{PLAN}?user=ana", by=OLGA)).json()["items"]
-        assert [item["plan_id"] for item in anas] == [made[3], made[1]]
+        olgas = (await desk.ask("GET", PLAN, by=OLGA)).json()["items"]
+        assert [item["plan_id"] for item in olgas] == [made[4], made[2], made[0]]
         assert (await desk.ask("GET", f"{PLAN}?status=WAITING", by=OLGA)).json()["items"] == []
         assert (await desk.ask("GET", f"{PLAN}?cursor=nonsense", by=OLGA)).status_code == 422
+
+
+async def test_looking_through_others_plans_is_on_record_page_by_page(tmp_path: Path) -> None:
+    async with desk_in(tmp_path) as desk:
+        anas = (await desk.control(ANA, "power.state"))["plan_id"]
+        own = (await desk.control(OLGA, "power.state"))["plan_id"]
+        before = len(await desk.rows(AuditLog))
+        for unseen in (PLAN, f"{PLAN}?user=olga"):
+            assert [item["plan_id"] for item in (await desk.ask("GET", unseen, by=OLGA)).json()["items"]] == [own]
+        assert len(await desk.rows(AuditLog)) == before
+        named = (await desk.ask("GET", f"{PLAN}?user=ana", by=OLGA)).json()["items"]
+        assert [item["plan_id"] for item in named] == [anas]
+        cursor = (await desk.ask("GET", f"{PLAN}?user=*&limit=1", by=OLGA)).json()["next_cursor"]
+        await desk.ask("GET", f"{PLAN}?user=*&limit=1&cursor={cursor}", by=OLGA)
+        looks = [(row.user, row.action, row.target, row.detail) for row in (await desk.rows(AuditLog))[before:]]
+        assert sorted(looks, key=str) == sorted(
+            (
+                ("olga", "plan.list", whose, {"of": whose, "override": True, "plans": seen})
+                for whose, seen in (("ana", [anas]), ("*", []), ("*", [anas]))
+            ),
+            key=str,
+        )
 
 
 async def test_what_cannot_be_done_leaves_no_plan_and_is_on_record(tmp_path: Path) -> None:

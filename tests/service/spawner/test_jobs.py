@@ -90,6 +90,28 @@ async def test_lists_are_newest_first_in_pages_and_by_status(tmp_path: Path) -> 
         assert [job["spawn_id"] for job in failed] == [made[1]]
 
 
+async def test_an_operators_looks_at_others_jobs_are_on_record(tmp_path: Path) -> None:
+    async with spawner_in(tmp_path) as spawner:
+        ana, oda = spawner.token_of("ana"), spawner.token_of("oda", "operator")
+        job = await spawner.spawn("x", headers=ana)
+        await spawner.ended(job)
+        before = len(spawner.audit())
+        for path in ("jobs?user=ana", "jobs?user=*", f"jobs/{job}", f"jobs/{job}/output"):
+            for caller in (ana, oda):
+                answer = await spawner.client.get(f"/spawner/{path}", headers=caller)
+                assert answer.status_code == (404 if caller is ana and "*" in path else 200), path
+        stream = await spawner.client.get(f"/spawner/jobs/{job}/output", headers={**oda, "accept": "text/event-stream"})
+        assert "event: ended" in stream.text
+        looks = [(row.user, row.action, row.target, row.detail) for row in spawner.audit()[before:]]
+        read = ("oda", "job.read", job, {"owner": "ana", "override": True})
+        assert looks == [
+            *[("oda", "job.list", who, {"owner": who, "override": True, "jobs": [job]}) for who in ("ana", "*")],
+            read,
+            read,
+            read,
+        ]
+
+
 async def test_a_users_jobs_are_nobody_elses_but_the_operators(tmp_path: Path) -> None:
     async with spawner_in(tmp_path) as spawner:
         ana, ben, oda = spawner.token_of("ana"), spawner.token_of("ben"), spawner.token_of("oda", "operator")
@@ -110,8 +132,10 @@ async def test_a_users_jobs_are_nobody_elses_but_the_operators(tmp_path: Path) -
         stream = {**ben, "accept": "text/event-stream"}
         assert (await spawner.client.get(f"/spawner/jobs/{mine}/output", headers=stream)).status_code == 404
         assert (await spawner.client.get("/spawner/jobs", headers=ben)).json()["items"] == []
-        seen = (await spawner.client.get("/spawner/jobs", headers=oda)).json()["items"]
-        assert [job["user"] for job in seen] == ["ana"]
+        for whose in ("ana", "*"):
+            refused = await spawner.client.get(f"/spawner/jobs?user={whose}", headers=ben)
+            assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+        assert (await spawner.client.get("/spawner/jobs", headers=oda)).json()["items"] == []
         assert spawner.cage.at_work == {"hang"}
         killed = await spawner.post(f"jobs/{mine}/kill", headers=oda)
         assert killed.json()["status"] == "KILLED"
