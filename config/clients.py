@@ -24,7 +24,7 @@ from config import deadline
 from config.auth import TOKEN_HEADER, Authority, Caller
 from config.breaker import Breaker
 from config.clock import Clock
-from config.errors import BadPeer, BreakerOpen, PeerTimeout, Unavailable, VX11Error
+from config.errors import BadPeer, BreakerOpen, NotFound, PeerTimeout, Unavailable, VX11Error
 from config.logs import correlation_id
 from config.problems.incoming import error_from_answer
 from config.settings import Settings
@@ -32,6 +32,7 @@ from config.settings import Settings
 A = TypeVar("A", bound=BaseModel)
 ByteClient = aiohttp.ClientSession
 CORRELATION_HEADER = "x-correlation-id"
+IF_BEGUN = "x-vx11-if-begun"  # of a keyed POST that only asks (config/idempotency.py)
 _CONNECT_SEC = 2.0
 _VITAL_SEC = 1.0
 _TRIES = 6
@@ -56,6 +57,7 @@ class _Request:
     body: BaseModel | None = None
     params: dict[str, Any] | None = None
     key: str | None = None
+    if_begun: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -103,6 +105,16 @@ class Peer:
     ) -> A:
         """POST `body` to `path`, once; with a `key` (`Idempotency-Key`) it may be said again and is done once."""
         return await self._call(_Request("POST", path, body, key=key), answer, on_behalf, timeout)
+
+    async def begun(
+        self, path: str, body: BaseModel, *, answer: type[A], on_behalf: Caller | None = None, key: str
+    ) -> A | None:
+        """What the POST of `body` to `path` with this key was answered; None: it began nothing, and never will."""
+        asked = _Request("POST", path, body, key=key, if_begun=True)
+        try:
+            return await self._call(asked, answer, on_behalf, Timeout.NORMAL)
+        except NotFound:
+            return None
 
     async def patch(
         self,
@@ -159,6 +171,8 @@ class Peer:
         headers = self._headers(caller, seconds)
         if asked.key is not None:
             headers["idempotency-key"] = asked.key
+        if asked.if_begun:
+            headers[IF_BEGUN] = "1"
         request = self._http.build_request(
             asked.method,
             asked.path,

@@ -101,7 +101,9 @@ async def pull(room: Room, caller: Writer, request: Request, body: ModelPull) ->
     if not body.apply:
         plan = await room.plans.plan(body)
         return Response(plan.model_dump_json(), media_type="application/json")
-    return await room.house.idempotency.once(request, caller, 202, lambda: room.pulls.pull(caller, body))
+    return await room.house.idempotency.once_within(
+        request, caller, 202, lambda keep: room.pulls.pull(caller, body, keep)
+    )
 
 
 @router.post(

@@ -78,6 +78,12 @@ class Hermes:
             key=key,
         )
 
+    async def begun(self, name: str | None, source: str | None, caller: Caller, key: str) -> DownloadJob | None:
+        """The download that was begun with this key; None where none was, and then none will be."""
+        return await self._clients.peer("hermes").begun(
+            "/hermes/models/pull", ModelPull(name=name, source=source), answer=DownloadJob, on_behalf=caller, key=key
+        )
+
     async def job(self, job_id: str, caller: Caller) -> DownloadJob:
         """How a download stands."""
         return await self._clients.peer("hermes").get(_job(job_id), answer=DownloadJob, on_behalf=caller)
@@ -157,6 +163,10 @@ class Spawner:
     async def spawn(self, order: SpawnOrder, caller: Caller, key: str) -> Spawned:
         """Have a task run."""
         return await self._clients.peer("spawner").post("/spawn", order, answer=Spawned, on_behalf=caller, key=key)
+
+    async def begun(self, order: SpawnOrder, caller: Caller, key: str) -> Spawned | None:
+        """The task that was begun with this key; None where none was, and then none will be."""
+        return await self._clients.peer("spawner").begun("/spawn", order, answer=Spawned, on_behalf=caller, key=key)
 
     async def jobs(self, caller: Caller, limit: int) -> Page[Job]:
         """Daughter tasks, newest first."""

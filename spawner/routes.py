@@ -65,7 +65,9 @@ router = APIRouter(tags=["jobs"])
     "/spawn", summary="Run a daughter task in isolation: 202 and a job", status_code=202, response_model=Spawned
 )
 async def spawn(room: Room, caller: Writer, request: Request, body: SpawnOrder) -> Response:
-    return await room.house.idempotency.once(request, caller, 202, lambda: room.jobs.spawn(caller, body))
+    return await room.house.idempotency.once_within(
+        request, caller, 202, lambda keep: room.jobs.spawn(caller, body, keep)
+    )
 
 
 @router.get("/spawner/status", summary="How busy spawner is, and how it keeps daughters apart")

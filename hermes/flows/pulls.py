@@ -23,6 +23,7 @@ from config.contracts.models import LIVE_STATES, DownloadJob, ModelPull
 from config.db_schema.base import new_id
 from config.db_schema.hermes import LocalModelV2, ModelDownload
 from config.errors import Conflict, Internal, NotFound, VX11Error
+from config.idempotency import Keep
 from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from hermes import store
@@ -75,10 +76,13 @@ class Pulls:
         """Jobs that wait or run."""
         return len(self._live)
 
-    async def pull(self, caller: Caller, request: ModelPull) -> DownloadJob:
-        """Start a job, or give the one that is bringing the same file already; done at once if it is here."""
+    async def pull(self, caller: Caller, request: ModelPull, keep: Keep | None = None) -> DownloadJob:
+        """Start a job, or give the one that is bringing the same file already; done at once if it is here.
+
+        `keep` is given the answer in the write that makes the job.
+        """
         order = order_for(request, self._desk.catalogue)
-        row, is_new = await self._house.db.writing(self._open, caller, order)
+        row, is_new = await self._house.db.writing(self._kept, caller, order, keep)
         if is_new and row.state == "PENDING":
             self._start(row)
         return job_on_wire(row)
@@ -104,6 +108,12 @@ class Pulls:
         if row.state not in (*LIVE_STATES, "CANCELLED"):
             raise Conflict(f"The job has ended already: {row.state}.")
         return job_on_wire(row)
+
+    def _kept(self, session: Session, caller: Caller, order: Order, keep: Keep | None) -> tuple[ModelDownload, bool]:
+        row, is_new = self._open(session, caller, order)
+        if keep is not None:
+            keep(session, job_on_wire(row))
+        return row, is_new
 
     def _open(self, session: Session, caller: Caller, order: Order) -> tuple[ModelDownload, bool]:
         """The row for an order, and whether it is new."""

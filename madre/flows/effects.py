@@ -1,7 +1,8 @@
 """Bringing about what a step is for: on madre's event loop, while the runner's thread waits for it.
 
 An effect has what it needs awake around it, is tried again while a peer cannot be had, and can be cut short: one
-plan's because somebody cancelled it, or all because the process ends. Then nothing may be recorded of it.
+plan's because somebody cancelled it, or all because the process ends. Then nothing may be recorded of it. One that came
+to nothing is asked to end what it may have left going on.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextvars
 import json
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from madre.flows.plan_windows import PlanWindows
 from madre.runner import Interrupted
 
 BUG = Fault(code="internal", detail="The action ended with an error of its own; the log has the rest.")
-_TRIES = 4  # of an effect whose peer cannot be had for the moment
+_TRIES = 4  # in a row, of an effect whose peer cannot be had for the moment
 _STILL_AT_WORK_SEC = 330.0  # longer than a peer keeps a key whose first request never ended (config/idempotency.py)
 _PAUSE_SEC = 1.0
 _LONGEST_SLEEP_SEC = 30.0  # so that a clock which is set moves a step's moment too
@@ -67,13 +68,15 @@ class Effects:
     def bring_about(self, order: Order, executor: Executor, *, for_good: bool = False) -> Outcome:
         """How the effect of `order` ended; cut short where somebody cancels its plan, unless it is `for_good`."""
         assert executor.act is not None
+        order.is_begun = order.attempt > 1 or bool(order.noted)
         effect = self._tried(order, executor.act, executor.needs)
         return self._waited_for(effect, None if for_good else order.plan_id)
 
     def stop(self, order: Order, executor: Executor) -> None:
-        """End what an effect that was cut short has left going on."""
-        if executor.stop is not None and order.noted:
-            self._waited_for(self._tried(order, executor.stop, executor.needs), None)
+        """End what an effect that came to nothing, cut short or failed, may have left going on."""
+        if executor.stop is not None and order.is_begun:
+            order.got_on()
+            self._waited_for(self._stopped(order, executor.stop, executor.needs), None)
 
     def sleep(self, plan_id: str, until: datetime) -> None:
         """Return at `until` by the wall clock, or when somebody cancels the plan."""
@@ -130,19 +133,31 @@ class Effects:
 
     async def _tried(self, order: Order, act: Outside, needs: tuple[str, ...]) -> Outcome:
         """The effect, with what it needs awake held around it; tried again while a peer cannot be had."""
-        began, tries = self._house.clock.monotonic(), 0
+        failing_since = 0.0
         while True:
             try:
                 async with self._windows.awake(order.plan_id, needs, order.caller):
+                    order.is_begun = True
                     return Outcome(bounded(await act(order)))
             except VX11Error as error:
-                tries += 1
-                if not _may_pass(error, tries, self._house.clock.monotonic() - began):
+                now = self._house.clock.monotonic()
+                failing_since = failing_since if order.failures else now
+                order.failures += 1
+                if not _may_pass(error, order.failures, now - failing_since):
                     return Outcome(fault=fault_of(error))
                 await asyncio.sleep(error.retry_after_sec or _PAUSE_SEC)
             except Exception:  # border: whatever an action's own code lets slip ends the step, not the runner
                 _log.exception("step %s of plan %s", order.number, order.plan_id)
                 return Outcome(fault=BUG)
+
+    async def _stopped(self, order: Order, stop: Outside, needs: tuple[str, ...]) -> Outcome:
+        outcome = await self._tried(order, stop, needs)
+        if outcome.fault is not None:
+            why = outcome.fault.detail
+            _log.warning("what step %s of plan %s began may go on: %s", order.number, order.plan_id, why)
+            with suppress(VX11Error):
+                await order.note(may_go_on=why)
+        return outcome
 
     async def _slept(self, until: datetime) -> Outcome:
         while (left := (until - self._house.clock.now()).total_seconds()) > 0:
@@ -164,8 +179,8 @@ def bounded(result: Result) -> Result:
     return {**small, "left_out": sorted(set(result) - set(small)), "bytes": size}
 
 
-def _may_pass(error: VX11Error, tries: int, waited_sec: float) -> bool:
+def _may_pass(error: VX11Error, failures: int, waited_sec: float) -> bool:
     """Whether trying again may help: the peer is away for a moment, or the same key is still at work there."""
     if isinstance(error, Conflict):
         return error.retry_after_sec is not None and waited_sec < _STILL_AT_WORK_SEC
-    return isinstance(error, Unavailable | PeerTimeout) and not isinstance(error, ModelFailed) and tries < _TRIES
+    return isinstance(error, Unavailable | PeerTimeout) and not isinstance(error, ModelFailed) and failures < _TRIES

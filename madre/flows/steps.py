@@ -83,7 +83,7 @@ class Steps:
             return taken
         executor = self._executor(taken.order)
         outcome = Outcome() if taken.to_stop else self._effects.bring_about(taken.order, executor)
-        if outcome.is_cut:
+        if outcome.result is None:
             self._effects.stop(taken.order, executor)
         return self._write(self._over, plan_id, number, outcome)
 
@@ -147,7 +147,7 @@ class Steps:
         action = action_named(step.action)
         if plan.cancel_asked_at is not None:
             order = self._order(plan, step, action, _told(action, step))
-            return _Begun(order, to_stop=True) if step.result else Next.STOP
+            return _Begun(order, to_stop=True) if step.attempts else Next.STOP
         if not is_met(plan, number):
             unneeded = life.step_not_needed(plan, number, f"{step.condition} was not found", now)
             return self._keep(session, unneeded, number, "skipped")

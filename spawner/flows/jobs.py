@@ -23,6 +23,7 @@ from config.contracts.spawning import (
 )
 from config.db_schema.spawner import DaughterTask
 from config.errors import Conflict, RoleRequired, TooManyRequests
+from config.idempotency import Keep
 from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from spawner import genealogy, lives, store
@@ -51,12 +52,17 @@ class Jobs:
         self._settling = settling
         self._supervisor = supervisor
 
-    async def spawn(self, caller: Caller, order: SpawnOrder) -> Spawned:
-        """Take a job on; it starts when its turn comes."""
+    async def spawn(self, caller: Caller, order: SpawnOrder, keep: Keep) -> Spawned:
+        """Take a job on; it starts when its turn comes. `keep` is given the answer in the write that makes the job."""
         self._ensure_may(caller, order)
         self._ensure_possible(order)
-        spawned = await self._desk.house.db.writing(self._take_on, caller, order)
+        spawned = await self._desk.house.db.writing(self._kept, caller, order, keep)
         self._supervisor.ring()
+        return spawned
+
+    def _kept(self, session: Session, caller: Caller, order: SpawnOrder, keep: Keep) -> Spawned:
+        spawned = self._take_on(session, caller, order)
+        keep(session, spawned)
         return spawned
 
     def _ensure_may(self, caller: Caller, order: SpawnOrder) -> None:

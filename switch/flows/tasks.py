@@ -9,11 +9,14 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from config.app import House
 from config.auth import Caller, Role
 from config.contracts.prompts import RoutedPrompt, TaskState, TaskTicket
 from config.db_schema import SwitchQueueV2, new_id
 from config.errors import NotFound, TooManyRequests, VX11Error
+from config.idempotency import Keep
 from config.logs import correlation_id
 from config.problems.outgoing import bug, problem_body
 from switch import store
@@ -34,12 +37,13 @@ class Tasks:
         self._line: list[tuple[int, float, str]] = []
         self._news = asyncio.Condition()
 
-    async def put(self, body: RoutedPrompt, caller: Caller) -> TaskTicket:
-        """Keep a task; it is on the disk when this returns."""
+    async def put(self, body: RoutedPrompt, caller: Caller, keep: Keep) -> TaskTicket:
+        """Keep a task; it is on the disk when this returns. `keep` is given the ticket in the write that does it."""
         row = self._row(body, caller)
-        await self._house.db.writing(_put, row)
+        ticket = TaskTicket(task_queue_id=row.id, status="QUEUED")
+        await self._house.db.writing(_put, row, ticket, keep)
         await self._queue(row)
-        return TaskTicket(task_queue_id=row.id, status="QUEUED")
+        return ticket
 
     def _row(self, body: RoutedPrompt, caller: Caller) -> SwitchQueueV2:
         asker = asker_of(caller)
@@ -144,7 +148,8 @@ class Tasks:
         await self._house.db.writing(store.change_task, task_id, change)
 
 
-def _put(session: Any, row: SwitchQueueV2) -> None:
+def _put(session: Session, row: SwitchQueueV2, ticket: TaskTicket, keep: Keep) -> None:
     if store.count_unfinished_tasks(session, row.user) >= _MOST_UNFINISHED:
         raise TooManyRequests(f"{_MOST_UNFINISHED} of your tasks wait already.", retry_after_sec=10)
     store.add_one(session, row)
+    keep(session, ticket)

@@ -36,7 +36,9 @@ async def route(body: RoutedPrompt, flows: TheFlows, caller: Chatter) -> RoutedA
     response_model=TaskTicket,
 )  # fmt: skip
 async def put_task(body: RoutedPrompt, request: Request, flows: TheFlows, caller: Chatter) -> Response:
-    return await flows.house.idempotency.once(request, caller, 202, lambda: flows.tasks.put(body, caller))
+    return await flows.house.idempotency.once_within(
+        request, caller, 202, lambda keep: flows.tasks.put(body, caller, keep)
+    )
 
 
 @router.get("/task/{task_id}", summary="How a task stands, and its answer; another user's is 404")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,13 +15,16 @@ from sqlalchemy import select
 
 from config.app import House, create_app
 from config.auth import Caller, Requires, Role, Scope
+from config.clients import IF_BEGUN
 from config.contracts.base import Page
 from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull
 from config.contracts.plans import Risk, Status
+from config.contracts.serving import ServedModel, ServedModels
 from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
 from config.db import Database
 from config.db_schema import EventRow, new_id
 from config.errors import NotFound
+from config.idempotency import Keep
 from config.services import FLEET
 from madre import plan as life
 from madre.actions import action_named
@@ -82,7 +86,8 @@ def _step(number: int, name: str, arguments: Mapping[str, Any]) -> Step:
 class Ledger:
     """What peers were asked, and what they did: `effects` by the key that asked for it.
 
-    `moments` are called by name ("spawn", "spawning", "look") while a peer is in the middle of something.
+    `moment` is called by name ("spawn", "spawned", "look") while a peer is in the middle of something. While there is a
+    `silence`, nobody is answered whom a peer has done something for.
     """
 
     effects: Counter[str] = field(default_factory=Counter)
@@ -91,10 +96,32 @@ class Ledger:
     killed: list[str] = field(default_factory=list)
     enabled: dict[str, bool] = field(default_factory=dict)
     patched: list[tuple[str, bool]] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
     looks: int = 1
     ends: str = "DONE"
     says: str | None = None
     moment: Callable[[str, str], None] = lambda _what, _key: None
+    silence: asyncio.Event | None = None
+    begun_by: str = "c-1"  # the correlation id that downloads were begun under
+
+    async def answers(self) -> None:
+        """Return once whoever waits for an answer may have it."""
+        if self.silence is not None:
+            await self.silence.wait()
+
+    def begun(self, key: str, name: str) -> None:
+        """Something goes on now."""
+        self.effects[key] += 1
+        self.jobs[name] = self.looks
+
+    def asked_for(self, request: Request, what: str) -> str:
+        """The key of a request that asks to begin something, or asks what was begun with it."""
+        key = request.headers["idempotency-key"]
+        only_asks = IF_BEGUN in request.headers
+        self.asked.append((f"{what}?" if only_asks else what, key))
+        if not only_asks:
+            self.moment(what, key)
+        return key
 
 
 def spawner_room(house: House, ledger: Ledger) -> FastAPI:
@@ -103,17 +130,17 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
 
     @router.post("/spawn")
     async def spawn(request: Request, body: SpawnOrder, caller: _JobWriter) -> Response:
-        key = request.headers["idempotency-key"]
-        ledger.asked.append(("spawn", key))
-        ledger.moment("spawn", key)
+        key = ledger.asked_for(request, "spawn")
+        spawn_id = f"spawn-{len(ledger.jobs) + 1:08x}"
 
-        async def act() -> Spawned:
-            ledger.effects[key] += 1
-            spawn_id = f"spawn-{len(ledger.jobs) + 1:08x}"
-            ledger.jobs[spawn_id] = ledger.looks
-            return Spawned.model_validate({**_job(spawn_id, "PENDING"), **_LIFE})
+        async def act(keep: Keep) -> Spawned:
+            answer = Spawned.model_validate({**_job(spawn_id, "PENDING"), **_LIFE})
+            await house.db.writing(keep, answer)
+            ledger.begun(key, spawn_id)
+            await ledger.answers()
+            return answer
 
-        answer = await house.idempotency.once(request, caller, 202, act)
+        answer = await house.idempotency.once_within(request, caller, 202, act)
         ledger.moment("spawned", key)
         return answer
 
@@ -157,21 +184,22 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         ledger.moment("patch", name)
         ledger.enabled[name] = body.enabled
         ledger.patched.append((name, body.enabled))
+        await ledger.answers()
         return LocalModel.model_validate(_model(name, body.enabled))
 
     @router.post("/models/pull")
     async def pull(request: Request, body: ModelPull, caller: _ModelWriter) -> Response:
-        key = request.headers["idempotency-key"]
-        ledger.asked.append(("pull", key))
-        ledger.moment("pull", key)
+        key = ledger.asked_for(request, "pull")
+        job_id = f"job-{len(ledger.jobs) + 1}"
 
-        async def act() -> DownloadJob:
-            ledger.effects[key] += 1
-            job_id = f"job-{len(ledger.jobs) + 1}"
-            ledger.jobs[job_id] = ledger.looks
-            return DownloadJob.model_validate(_download(job_id, "PENDING"))
+        async def act(keep: Keep) -> DownloadJob:
+            answer = DownloadJob.model_validate(_download(job_id, "PENDING"))
+            await house.db.writing(keep, answer)
+            ledger.begun(key, job_id)
+            await ledger.answers()
+            return answer
 
-        answer = await house.idempotency.once(request, caller, 202, act)
+        answer = await house.idempotency.once_within(request, caller, 202, act)
         ledger.moment("pulled", key)
         return answer
 
@@ -179,7 +207,36 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
     async def job(job_id: str, caller: _ModelReader) -> DownloadJob:
         ledger.moment("look", job_id)
         ledger.jobs[job_id] -= 1
-        return DownloadJob.model_validate(_download(job_id, "DONE" if ledger.jobs[job_id] < 0 else "RUNNING"))
+        over = "CANCELLED" if job_id in ledger.killed else "DONE" if ledger.jobs[job_id] < 0 else None
+        return DownloadJob.model_validate(_download(job_id, over or "RUNNING", ledger.begun_by))
+
+    @router.post("/jobs/{job_id}/cancel")
+    async def cancel(job_id: str, caller: _ModelWriter) -> DownloadJob:
+        ledger.killed.append(job_id)
+        return DownloadJob.model_validate(_download(job_id, "CANCELLED", ledger.begun_by))
+
+    return create_app(house, [router])
+
+
+def switch_room(house: House, ledger: Ledger) -> FastAPI:
+    """Switch, as far as madre's steps ask of it; no model is in any memory."""
+    router = APIRouter(prefix="/switch/models")
+
+    @router.get("")
+    async def models(caller: _ModelReader) -> ServedModels:
+        served = [ServedModel.model_validate(_served(name)) for name in ledger.loaded]
+        return ServedModels(budget_mb=1, reserved_mb=0, models=served)
+
+    @router.post("/{name}/load")
+    async def load(name: str, caller: _ModelWriter) -> ServedModel:
+        ledger.loaded.append(name)
+        await ledger.answers()
+        return ServedModel.model_validate(_served(name))
+
+    @router.post("/{name}/unload")
+    async def unload(name: str, caller: _ModelWriter) -> ServedModel:
+        ledger.loaded.remove(name)
+        return ServedModel.model_validate({**_served(name), "stage": "stopping"})
 
     return create_app(house, [router])
 
@@ -238,9 +295,16 @@ def _model(name: str, enabled: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _download(job_id: str, state: str) -> dict[str, Any]:
+def _served(name: str) -> dict[str, Any]:
+    return {
+        "name": name, "stage": "ready", "in_use": 0, "waiting": 0, "reserved_mb": 1, "memory_mb": 1.0, "pinned": False,
+        "progress": None, "failure": None,
+    }  # fmt: skip
+
+
+def _download(job_id: str, state: str, begun_by: str = "c-1") -> dict[str, Any]:
     return {
         "job_id": job_id, "name": "smollm2", "source": "pypi:x", "revision": None, "state": state, "phase": "finished",
         "bytes_done": 1, "bytes_total": 1, "rate_bytes_sec": None, "eta_sec": None, "requested_by": "ana",
-        "correlation_id": "c", "created_at": NOW, "started_at": None, "finished_at": None, "error": None,
+        "correlation_id": begun_by, "created_at": NOW, "started_at": None, "finished_at": None, "error": None,
     }  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from config.contracts.models import DownloadJob, ModelPatch
-from config.errors import NotFound, VX11Error, error_class
+from config.errors import Conflict, NotFound, VX11Error, error_class
+from config.logs import correlation_id
 from madre.actions.models import Discover, OneModel, PullModel, Scan
 from madre.clients import Hermes
-from madre.flows.executors.order import Executor, Executors, Order, Result, until
+from madre.flows.executors.order import Executor, Executors, Order, Result, until, whole
 from madre.undo import CHANGED
 
 _SHOWN = 100
@@ -25,8 +28,8 @@ class HermesActs:
         return {
             "models.list": Executor(self.list, needs=awake),
             "models.pull": Executor(self.pull, needs=awake, stop=self.stop_pull),
-            "models.enable": Executor(self.enable, needs=awake),
-            "models.disable": Executor(self.disable, needs=awake),
+            "models.enable": Executor(self.enable, needs=awake, stop=self.switch_back),
+            "models.disable": Executor(self.disable, needs=awake, stop=self.switch_back),
             "models.delete": Executor(self.delete, needs=awake),
             "hermes.scan": Executor(self.scan, needs=awake),
             "hermes.discover": Executor(self.discover, needs=awake),
@@ -48,15 +51,21 @@ class HermesActs:
         if job_id is None:
             job_id = (await self._hermes.pull(told.model, told.source, order.caller, order.key)).job_id
             await order.note(job_id=job_id)
-        job = await until(lambda: self._hermes.job(job_id, order.caller), _is_over)
+        job = await until(order, lambda: self._hermes.job(job_id, order.caller), _is_over)
         if job.state != "DONE":
             raise _failure(job)
         return {"job_id": job.job_id, "model": job.name, "bytes": job.bytes_done}
 
     async def stop_pull(self, order: Order) -> Result:
-        """Stop a download that was begun; what has arrived is kept for the next one."""
-        if "job_id" in order.noted:
-            await self._hermes.cancel(order.noted["job_id"], order.caller)
+        """Stop a download that was begun; what has arrived is kept for the next one.
+
+        Where none has a name here, hermes says whether there is one. One that somebody else had begun is theirs: a
+        pull of the same file only joins it.
+        """
+        job = await self._begun(order)
+        if job is not None and not _is_over(job) and correlation_id.get() in ("", job.correlation_id):
+            with suppress(Conflict):  # it came to its end meanwhile
+                await self._hermes.cancel(job.job_id, order.caller)
         return {}
 
     async def enable(self, order: Order) -> Result:
@@ -66,6 +75,13 @@ class HermesActs:
     async def disable(self, order: Order) -> Result:
         """Keep a model from being used."""
         return await self._switched(order, False)
+
+    async def switch_back(self, order: Order) -> Result:
+        """Leave a model as it was before."""
+        name, before = order.told(OneModel).model, order.noted.get("before")
+        if before is not None and (await self._hermes.model(name, order.caller)).enabled != before:
+            await self._hermes.patch(name, ModelPatch(enabled=before), order.caller)
+        return {}
 
     async def delete(self, order: Order) -> Result:
         """Delete a model and its file."""
@@ -91,13 +107,19 @@ class HermesActs:
         ]
         return {"digest": found.digest, "tiers": tiers}
 
+    async def _begun(self, order: Order) -> DownloadJob | None:
+        if "job_id" in order.noted:
+            return await self._hermes.job(order.noted["job_id"], order.caller)
+        told = order.told(PullModel)
+        return await self._hermes.begun(told.model, told.source, order.caller, order.key)
+
     async def _switched(self, order: Order, enabled: bool) -> Result:
         name = order.told(OneModel).model
         if "before" not in order.noted:  # what it was must be known before it is changed
             await order.note(before=(await self._hermes.model(name, order.caller)).enabled)
         before = order.noted["before"]
         if before != enabled:
-            await self._hermes.patch(name, ModelPatch(enabled=enabled), order.caller)
+            await whole(self._hermes.patch(name, ModelPatch(enabled=enabled), order.caller))
         return {"model": name, "enabled": enabled, CHANGED: before != enabled}
 
 

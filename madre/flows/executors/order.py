@@ -25,6 +25,9 @@ class Order:
 
     `attempt` counts from 1; a later one follows a death in the middle of the one before, and finds in `noted` what that
     one had noted of itself. An executor that has started something which goes on without it notes that at once.
+
+    `is_begun` is whether anything of it may have been done, by this life or an earlier one; `failures` are the times in
+    a row that a peer could not be had.
     """
 
     plan_id: str
@@ -37,12 +40,19 @@ class Order:
     session_id: str | None
     noted: Result = field(default_factory=dict)
     keep: Note | None = None
+    is_begun: bool = True
+    failures: int = 0
 
     async def note(self, **facts: Any) -> None:
         """Have these facts survive a death, from now on."""
         self.noted = {**self.noted, **facts}
         if self.keep is not None:
             await self.keep(self.noted)
+        self.got_on()
+
+    def got_on(self) -> None:
+        """It came further: what failed before that counts no more, an effect may take hours."""
+        self.failures = 0
 
     def told(self, kind: type[T]) -> T:
         """The arguments, as the action's own type."""
@@ -60,7 +70,8 @@ class Executor:
 
     Either `act`, which may take its time and speaks with others, or `within`, whose effect is rows of madre's own and
     is made in the very transaction that says the step is done. `needs` are the services that must be awake for it.
-    `stop` ends what an `act` that was cut short has left going on.
+    `stop` ends what an `act` that was cut short or failed has left going on or lying about. It is called whenever an
+    `act` may have begun and came to nothing, so it looks first.
     """
 
     act: Outside | None = None
@@ -72,10 +83,21 @@ class Executor:
 Executors = Mapping[str, Executor]
 
 
-async def until(look: Callable[[], Awaitable[T]], is_over: Callable[[T], bool]) -> T:
+async def until(order: Order, look: Callable[[], Awaitable[T]], is_over: Callable[[T], bool]) -> T:
     """The first thing that `look` gives which is over; asked often at first, then every two seconds."""
     pause = _FIRST_LOOK_SEC
     while not is_over(seen := await look()):
+        order.got_on()
         await asyncio.sleep(pause)
         pause = min(_LONGEST_LOOK_SEC, pause * 1.5)
     return seen
+
+
+async def whole(work: Awaitable[T]) -> T:
+    """What `work` comes to; who is cut short meanwhile ends after it, so that it is known to have been done."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -1,4 +1,4 @@
-"""Actions on power, done by madre's own flows."""
+"""Actions on power, done by madre's own flows; those that have services up are in `opening.py`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from config.app import House
-from config.contracts.power import ServiceControl, WindowClose, WindowExtend, WindowHold, WindowOpen
+from config.contracts.power import ServiceControl, WindowClose, WindowExtend, WindowHold
 from config.contracts.power import Window as ShownWindow
 from config.errors import NotFound
-from madre.actions.power import ApplyPolicy, CloseWindow, ExtendWindow, HoldWindow, OneService, OpenWindow
+from madre.actions.power import ApplyPolicy, CloseWindow, ExtendWindow, HoldWindow, OneService
 from madre.flows.control import Verb
 from madre.flows.executors.order import Executor, Executors, Order, Result
 from madre.flows.power import Power
@@ -35,12 +35,10 @@ class PowerActs:
         """The executors by the names of their actions."""
         return {
             "power.state": Executor(self.state),
-            "power.open_window": Executor(self.open),
             "power.close_window": Executor(self.close),
             "power.hold_window": Executor(self.hold),
             "power.extend_window": Executor(self.extend),
             "power.apply_policy": Executor(self.apply_policy),
-            "service.start": Executor(self.start),
             "service.stop": Executor(self.stop),
             "service.restart": Executor(self.restart),
         }
@@ -54,15 +52,6 @@ class PowerActs:
             "services": {service.name: service.state for service in state.services},
             "windows": [_shown(window) for window in state.windows],
         }
-
-    async def open(self, order: Order) -> Result:
-        """Open a window, or extend the one that is the same; waits for its services."""
-        told = order.told(OpenWindow)
-        body = WindowOpen(services=list(told.services), ttl_sec=told.ttl_sec, mode=told.mode, reason=told.reason)
-        if "before" not in order.noted:  # whether it is new must be known before it is there
-            await order.note(before=[window.window_id for window in await self._live()])
-        window = await self._power.windows.open(body, order.caller)
-        return {**_shown(window), CHANGED: window.window_id not in order.noted["before"]}
 
     async def close(self, order: Order) -> Result:
         """Close a window, or those that hold the services named."""
@@ -94,12 +83,6 @@ class PowerActs:
         """Put a policy in force."""
         status = await self._power.policies.apply(order.told(ApplyPolicy).policy, order.caller)
         return {"policy": status.policy, "active": status.active, CHANGED: status.applied}
-
-    async def start(self, order: Order) -> Result:
-        """Start one service."""
-        if "before" not in order.noted:
-            await order.note(before=self._reconciler.known[order.told(OneService).service].is_up)
-        return {**await self._controlled(order, "start"), CHANGED: not order.noted["before"]}
 
     async def stop(self, order: Order) -> Result:
         """Stop one service."""

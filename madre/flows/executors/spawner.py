@@ -9,6 +9,7 @@ from madre.clients import Spawner
 from madre.flows.executors.order import Executor, Executors, Order, Result, until
 
 _SHOWN = 50
+_TYPES: dict[str, TaskType] = {"task.run_python": "python", "task.run_shell": "shell"}
 
 
 class SpawnerActs:
@@ -22,25 +23,33 @@ class SpawnerActs:
         """The executors by the names of their actions."""
         awake = ("spawner",)
         return {
-            "task.run_python": Executor(self.run_python, needs=awake, stop=self.stop),
-            "task.run_shell": Executor(self.run_shell, needs=awake, stop=self.stop),
+            "task.run_python": Executor(self.run, needs=awake, stop=self.stop),
+            "task.run_shell": Executor(self.run, needs=awake, stop=self.stop),
             "task.list": Executor(self.list, needs=awake),
             "task.show": Executor(self.show, needs=awake),
             "task.kill": Executor(self.kill, needs=awake),
         }
 
-    async def run_python(self, order: Order) -> Result:
-        """Run a Python program, and wait for its end."""
-        return await self._run(order, "python")
-
-    async def run_shell(self, order: Order) -> Result:
-        """Run a shell command, and wait for its end."""
-        return await self._run(order, "shell")
+    async def run(self, order: Order) -> Result:
+        """Run a Python program or a shell command, and wait for its end."""
+        task_id = order.noted.get("task_id")
+        if task_id is None:
+            task_id = (await self._spawner.spawn(_order(order), order.caller, order.key)).spawn_id
+            await order.note(task_id=task_id)
+        job = await until(order, lambda: self._spawner.job(task_id, order.caller), _is_over)
+        if job.status != "DONE":
+            said = f" Its last words: {job.output_tail[-500:]}" if job.output_tail else ""
+            raise Conflict(f"The task {job.spawn_id} ended in {job.status}: {job.error or 'no reason given'}.{said}")
+        return _shown(job)
 
     async def stop(self, order: Order) -> Result:
-        """End the daughter that was begun."""
-        if "task_id" in order.noted:
-            await self._spawner.kill(order.noted["task_id"], order.caller)
+        """End the daughter that was begun; where none has a name here, spawner says whether there is one."""
+        task_id = order.noted.get("task_id")
+        if task_id is None:
+            begun = await self._spawner.begun(_order(order), order.caller, order.key)
+            task_id = None if begun is None else begun.spawn_id
+        if task_id is not None and not _is_over(await self._spawner.job(task_id, order.caller)):
+            await self._spawner.kill(task_id, order.caller)
         return {}
 
     async def list(self, order: Order) -> Result:
@@ -58,22 +67,15 @@ class SpawnerActs:
         job = await self._spawner.kill(order.told(OneTask).task_id, order.caller)
         return {"task_id": job.spawn_id, "status": job.status}
 
-    async def _run(self, order: Order, task_type: TaskType) -> Result:
-        task_id = order.noted.get("task_id")
-        if task_id is None:
-            task_id = (await self._spawner.spawn(_order(order, task_type), order.caller, order.key)).spawn_id
-            await order.note(task_id=task_id)
-        job = await until(lambda: self._spawner.job(task_id, order.caller), lambda job: job.status not in LIVE_STATUSES)
-        if job.status != "DONE":
-            said = f" Its last words: {job.output_tail[-500:]}" if job.output_tail else ""
-            raise Conflict(f"The task {job.spawn_id} ended in {job.status}: {job.error or 'no reason given'}.{said}")
-        return _shown(job)
+
+def _is_over(job: JobDetail) -> bool:
+    return job.status not in LIVE_STATUSES
 
 
-def _order(order: Order, task_type: TaskType) -> SpawnOrder:
+def _order(order: Order) -> SpawnOrder:
     told = order.told(RunCode)
     return SpawnOrder(
-        task_type=task_type,
+        task_type=_TYPES[order.action.name],
         code=told.code,
         name=f"step {order.number} of {order.plan_id}",
         ttl_seconds=told.ttl_seconds,

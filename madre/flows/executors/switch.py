@@ -23,7 +23,7 @@ class SwitchActs:
         """The executors by the names of their actions."""
         awake = ("switch",)
         return {
-            "models.load": Executor(self.load, needs=awake),
+            "models.load": Executor(self.load, needs=awake, stop=self.stop_load),
             "models.unload": Executor(self.unload, needs=awake),
             "switch.ask": Executor(self.ask, needs=awake),
             "switch.set_mode": Executor(self.set_mode, needs=awake),
@@ -35,6 +35,13 @@ class SwitchActs:
         was_there = await self._was_loaded(told.model, order)
         model = await self._switch.load(told.model, told.ttl_sec, order.caller)
         return {"model": model.name, "stage": model.stage, "reserved_mb": model.reserved_mb, CHANGED: not was_there}
+
+    async def stop_load(self, order: Order) -> Result:
+        """Give back the memory of a model that was not loaded before; one that still loads first comes to its end."""
+        name = order.told(LoadModel).model
+        if order.noted.get("before") is False and await self._is_loaded(name, order):
+            await self._switch.unload(name, order.caller)
+        return {}
 
     async def unload(self, order: Order) -> Result:
         """Give a model's memory back."""
@@ -48,7 +55,7 @@ class SwitchActs:
         told = order.told(Ask)
         ticket = await self._switch.put_task(told.prompt, told.model, order.caller, order.key)
         task = await until(
-            lambda: self._switch.task(ticket.task_queue_id, order.caller), lambda task: task.status in _ENDED
+            order, lambda: self._switch.task(ticket.task_queue_id, order.caller), lambda task: task.status in _ENDED
         )
         if task.status != "DONE":
             raise _failure(task)
@@ -62,10 +69,12 @@ class SwitchActs:
     async def _was_loaded(self, name: str, order: Order) -> bool:
         """Whether the model was in memory before the step; kept, because afterwards nobody can tell."""
         if "before" not in order.noted:
-            served = await self._switch.models(order.caller)
-            loaded = any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
-            await order.note(before=loaded)
+            await order.note(before=await self._is_loaded(name, order))
         return bool(order.noted["before"])
+
+    async def _is_loaded(self, name: str, order: Order) -> bool:
+        served = await self._switch.models(order.caller)
+        return any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
 
 
 def _failure(task: TaskState) -> VX11Error:

@@ -9,6 +9,7 @@ from config.services import FLEET, is_present
 from madre.actions import ACTIONS
 from madre.clients import Hermes, Spawner, Switch
 from madre.flows.executors.hermes import HermesActs
+from madre.flows.executors.opening import OpeningActs
 from madre.flows.executors.order import Executor, Executors
 from madre.flows.executors.own import Autonomous, Canceller, OwnActs, absent
 from madre.flows.executors.power import PowerActs
@@ -29,6 +30,7 @@ def executors(
     """How each action is done; one whose room is not in this build says so."""
     rows = (
         PowerActs(house, power, reconciler),
+        OpeningActs(house, power, reconciler),
         SystemActs(house, power, reconciler),
         HermesActs(Hermes(house.clients)),
         SwitchActs(Switch(house.clients)),

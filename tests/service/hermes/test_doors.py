@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from config.clients import IF_BEGUN
 from config.settings import HermesSettings
 from tests.support.file_server import Served, file_server
 from tests.support.gguf import gguf_bytes
@@ -122,6 +123,16 @@ async def test_an_idempotency_key_gives_the_same_answer(tmp_path: Path) -> None:
             "/hermes/models/pull", json={"source": "https://h/x.gguf"}, headers={"idempotency-key": "k"}
         )
         assert other.status_code == 422
+
+
+async def test_asked_what_a_key_began_it_fetches_nothing(tmp_path: Path) -> None:
+    async with file_server() as server, hermes_in(tmp_path) as hermes:
+        body = {"source": server.put("/m.gguf", Served(MODEL))}
+        asked = {"idempotency-key": "k", IF_BEGUN: "1"}
+        assert (await hermes.client.post("/hermes/models/pull", json=body, headers=asked)).status_code == 404
+        late = await hermes.client.post("/hermes/models/pull", json=body, headers={"idempotency-key": "k"})
+        assert late.status_code == 409
+        assert (await hermes.client.get("/hermes/jobs")).json()["items"] == []
 
 
 async def test_the_answers_hold_no_path_of_the_host(tmp_path: Path) -> None:

@@ -41,9 +41,14 @@ def test_it_is_done_by_its_owner_if_that_is_here(table: Executors, name: str) ->
         assert executor.needs == (owner.name,), "what does it must be awake"
 
 
-def test_what_starts_something_that_goes_on_can_stop_it(table: Executors) -> None:
-    assert [name for name, executor in table.items() if executor.stop is not None] == [
+def test_what_leaves_something_behind_can_take_it_back(table: Executors) -> None:
+    assert sorted(name for name, executor in table.items() if executor.stop is not None) == [
+        "models.disable",
+        "models.enable",
+        "models.load",
         "models.pull",
+        "power.open_window",
+        "service.start",
         "task.run_python",
         "task.run_shell",
     ]

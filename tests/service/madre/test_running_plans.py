@@ -35,6 +35,7 @@ from tests.support.plans import (
     kept,
     running_plan,
     spawner_room,
+    switch_room,
     with_step,
 )
 from tests.support.power import Madre, ScriptedDriver, madre_in
@@ -92,13 +93,14 @@ class World:
 
 
 @asynccontextmanager
-async def world_in(folder: Path, **changes: Any) -> AsyncIterator[World]:
-    """A house in `folder` whose hermes and spawner are scripted, and keep time with a clock in the hand."""
-    clock, ledger = ManualClock(), Ledger()
+async def world_in(folder: Path, ledger: Ledger | None = None, **changes: Any) -> AsyncIterator[World]:
+    """A house in `folder` whose hermes, spawner and switch are scripted, and keep time with a clock in the hand."""
+    clock, ledger = ManualClock(), ledger or Ledger()
     driver = ScriptedDriver(clock)
     apps = {
         "hermes": hermes_room(house_in(folder, "hermes", clock=clock), ledger),
         "spawner": spawner_room(house_in(folder, "spawner", clock=clock), ledger),
+        "switch": switch_room(house_in(folder, "switch", clock=clock), ledger),
     }
     peers = Peers(apps, driver.transport())
     async with madre_in(folder, clock=clock, driver=driver, transport=peers, **changes) as madre:
