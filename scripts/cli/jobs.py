@@ -59,8 +59,12 @@ def order_of(options: Namespace, called_from: Path) -> SpawnOrder:
             code = (called_from / code).read_text()
         except OSError as error:
             raise CommandFailed(f"{code} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise CommandFailed(f"{code} is not text.") from error
+    if not code.strip():
+        raise CommandFailed("There is nothing to run.", "Try: ./vx11 jobs run 'print(6 * 7)'")
     return SpawnOrder(
-        name=Path(options.code).name[:128] if options.file else code.splitlines()[0][:60],
+        name=Path(options.code).name[:128] if options.file else code.strip().splitlines()[0][:60],
         code=code,
         task_type="shell" if options.shell else "python",
         ttl_seconds=options.ttl,
