@@ -91,7 +91,8 @@ class DaughterRow(Base):
 
 
 class DaughterAttempt(Base):
-    """One try. `mutation` is what it does otherwise than the one before; `kind` the verdict on how it ended.
+    """One try. `mutation` is what it does otherwise than the one before; `kind` the verdict on how it ended;
+    `changed_more` counts the changed files that `changed_files` had no room for.
 
     `pid` with `pid_started` (the kernel's start time) names its process beyond doubt, also after spawner has died.
     """
@@ -121,4 +122,5 @@ class DaughterAttempt(Base):
     output_bytes: Mapped[int]
     output_truncated: Mapped[bool]
     changed_files: Mapped[list[Any] | None]
+    changed_more: Mapped[int]
     detail: Mapped[str | None] = mapped_column(Text)

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from config import audit
 from config.app import House
-from config.auth import Caller, Scope
+from config.auth import Caller, Role, Scope
 from config.contracts.events import Severity
 from config.db_schema.spawner import DaughterTask
 from config.errors import NotFound, Unavailable
 from config.settings import SpawnerSettings
-from spawner import store
+from spawner import store, trust
 from spawner.adapters.folders import Folders
 from spawner.cage import Cage
 
@@ -47,6 +47,10 @@ class Desk:
     def settings(self) -> SpawnerSettings:
         """The limits of this service."""
         return self.house.settings.spawner
+
+    def why_not(self, role: Role) -> str | None:
+        """Why nobody with this role may have a process run in this machine's cage; None: they may."""
+        return trust.why_not(role, self.cage.level, weak_isolation=self.settings.weak_isolation)
 
     def visible(self, session: Session, caller: Caller, spawn_id: str) -> DaughterTask:
         """A job that `caller` may know of; NotFound for another user's as for none."""

@@ -28,7 +28,6 @@ from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from spawner import genealogy, lives, store
 from spawner.adapters.sayings import read_tail
-from spawner.cage import Promise
 from spawner.flows.desk import Desk, brief, only_of
 from spawner.flows.running import TOOL_ISOLATION
 from spawner.flows.settling import Settling, born, go_on, way_of
@@ -40,7 +39,6 @@ from spawner.orders import limits_of, program_of, tool_call
 from spawner.retries import Mutated
 from spawner.shown import attempt_on_wire, daughter_on_wire, job_on_wire
 
-_KEEPS_SECRETS = frozenset({Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS})
 _COME_BACK_SEC = 5.0
 _SAID = {Wish.DONE.value: "DONE", Wish.FAILED.value: "ERROR"}
 
@@ -65,12 +63,12 @@ class Jobs:
         """RoleRequired for the network without the operator's role, and where the cage is too weak for its caller."""
         if order.network and only_of(caller) is not None:
             raise RoleRequired("The network is granted to jobs of operators alone.", hint="Leave `network` out.")
-        weak = _KEEPS_SECRETS & set(self._desk.cage.level.open_promises)
-        trusted = caller.role in (Role.ADMIN, Role.SYSTEM) or self._desk.settings.weak_isolation
-        if weak and not trusted:
+        self._ensure_cage(caller.role)
+
+    def _ensure_cage(self, role: Role) -> None:
+        if (why := self._desk.why_not(role)) is not None:
             raise RoleRequired(
-                f"Daughters cannot be kept from the fleet's files here (open: {', '.join(sorted(weak))}).",
-                hint="GET /spawner/status says why; VX11_SPAWNER_WEAK_ISOLATION=1 allows it all the same.",
+                why, hint="GET /spawner/status says why; VX11_SPAWNER_WEAK_ISOLATION=1 allows it all the same."
             )
 
     def _ensure_possible(self, order: SpawnOrder) -> None:
@@ -217,6 +215,7 @@ class Jobs:
             subtasks=[job_on_wire(one) for one in store.parts_of(session, row.spawn_id)],
             children=[one.spawn_id for one in family if one.parent_task_id == row.spawn_id],
             changed_files=attempts[-1].changed_files if attempts else None,
+            changed_more=attempts[-1].changed_more if attempts else 0,
             result=row.result,
             output_tail="",
         )
@@ -253,6 +252,8 @@ class Jobs:
         row = self._desk.visible(session, caller, spawn_id)
         if row.status == "DONE" or (row.code is None and row.status != "RUNNING"):
             raise Conflict(f"{row.spawn_id} has nothing left to run: {row.status}.")
+        if row.task_type != "tool":
+            self._ensure_cage(Role(row.owner_role))  # it runs with its owner's rights, whoever asks
         if row.status == "PENDING":
             row.not_before = None
         elif row.status != "RUNNING":

@@ -21,12 +21,14 @@ from spawner import lives, store
 from spawner.flows.desk import Desk, brief
 from spawner.lives import Fate, Wish
 from spawner.orders import most_of
+from spawner.plain import plain, plain_json
 from spawner.retries import Mutated, Way, backoff_sec, mutated
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a try ended, in the words of the table. `because` is a sentence; `provider` who failed a tool."""
+    """How a try ended, in the words of the table. `because` is a sentence; `changed_more` counts the changed files that
+    the list does not hold; `provider` who failed a tool."""
 
     kind: str
     because: str = ""
@@ -38,6 +40,7 @@ class End:
     output_bytes: int = 0
     output_truncated: bool = False
     changed_files: list[dict[str, str]] | None = None
+    changed_more: int = 0
     result: dict[str, Any] | None = None
     provider: str | None = None
 
@@ -56,6 +59,7 @@ class Settling:
             return []
         job = store.job(session, attempt.spawn_id)
         assert job is not None, "a job is never deleted while it has a running attempt"
+        end = replace(end, because=plain(end.because), result=plain_json(end.result))
         fate = self._fate_of(job, end)
         self._write_attempt(attempt, end, fate, job.wish_because)
         end = as_wished(job, end, fate)
@@ -86,6 +90,7 @@ class Settling:
         attempt.kind, attempt.exit_code, attempt.signal = end.kind, end.exit_code, end.signal
         attempt.cpu_sec, attempt.wall_sec, attempt.max_rss_mb = end.cpu_sec, end.wall_sec, end.max_rss_mb
         attempt.output_bytes, attempt.output_truncated = end.output_bytes, end.output_truncated
+        attempt.changed_more = end.changed_more
         attempt.changed_files, attempt.detail = end.changed_files, end.because or wished
 
     def _retry(self, session: Session, job: DaughterTask, end: End) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -148,10 +148,9 @@ class Supervisor:
                     await self._rest()
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._bell.wait(), self._tick_sec)
-        except TimeoutError:
-            pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._tick_sec):  # Python 3.11's wait_for may swallow the end of the service
+                await self._bell.wait()
 
     async def _look(self) -> bool:
         """One look; whether any job is unfinished."""

@@ -260,6 +260,7 @@ def upgrade() -> None:
         sa.Column("output_bytes", sa.Integer(), nullable=False),
         sa.Column("output_truncated", sa.Boolean(), nullable=False),
         sa.Column("changed_files", sa.JSON(), nullable=True),
+        sa.Column("changed_more", sa.Integer(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["spawn_id"],

@@ -97,3 +97,9 @@ def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
 def test_a_task_may_begin_with_an_empty_line(tmp_path: Path) -> None:
     order = jobs.order_of(parsed("run", "\nprint(1)"), tmp_path)
     assert (order.name, order.code) == ("print(1)", "\nprint(1)")
+
+
+def test_names_of_files_give_the_terminal_no_orders_and_a_long_list_says_how_long() -> None:
+    odd = {"path": "a\x1b[2J\n", "change": "added"}
+    shown = jobs.in_detail(JobDetail.model_validate({**JOB, "changed_files": [odd], "changed_more": 7, "attempts": []}))
+    assert shown[1:] == [r"  added: a\x1b[2J\n", "  and 7 more"]
