@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from config import audit
+from config import audit, memory
 from config.app import House
 from config.auth import Caller, Role, Scope
 from config.contracts.events import Severity
@@ -20,6 +20,7 @@ from spawner import store, trust
 from spawner.adapters.folders import Folders
 from spawner.cage import Cage
 
+_OWN_MB = 256  # of spawner and its nursery, in the container that daughters run in too
 _SEVERITY: dict[str, Severity] = {"ERROR": "error", "EXPIRED": "warning", "KILLED": "warning"}
 
 
@@ -47,6 +48,16 @@ class Desk:
     def settings(self) -> SpawnerSettings:
         """The limits of this service."""
         return self.house.settings.spawner
+
+    @property
+    def together_mb(self) -> int:
+        """Memory of all daughters together, MiB: as set, else what a container leaves beside this service and the
+        nursery, else half of the machine. One daughter as they are by default has room in any case."""
+        if self.settings.together_mb is not None:
+            return self.settings.together_mb
+        machine, ours = memory.machine_mb(), memory.available_mb()
+        left = ours - _OWN_MB if ours < machine else machine // 2
+        return max(left, self.settings.memory_mb)
 
     def why_not(self, role: Role) -> str | None:
         """Why nobody with this role may have a process run in this machine's cage; None: they may."""

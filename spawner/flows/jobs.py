@@ -170,7 +170,7 @@ class Jobs:
             max_retries=order.max_retries,
             auto_retry=order.auto_retry,
             tries=0,
-            limits=limits_of(order.limits, order.ttl_seconds, self._desk.settings),
+            limits=limits_of(order.limits, order.ttl_seconds, self._desk.settings, self._desk.together_mb),
             alternatives=[_alternative(work) for work in order.alternatives],
             alternative=0,
             scale=1.0,

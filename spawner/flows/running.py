@@ -19,6 +19,7 @@ from spawner.adapters.leftovers import started_at
 from spawner.adapters.sayings import total_of
 from spawner.cage import Task, Verdict, argv_of
 from spawner.flows.desk import Desk
+from spawner.flows.room import Room
 from spawner.flows.settling import End
 from spawner.flows.tools import Toolbox
 from spawner.orders import limits_for_cage, tool_call
@@ -69,8 +70,9 @@ class Try:
 class Running:
     """Begins tries and brings them to their end."""
 
-    def __init__(self, desk: Desk, toolbox: Toolbox) -> None:
+    def __init__(self, desk: Desk, toolbox: Toolbox, room: Room) -> None:
         self._desk = desk
+        self._room = room
         self._toolbox = toolbox
 
     def begin(self, session: Session, job: DaughterTask) -> Try:
@@ -106,11 +108,15 @@ class Running:
             return await self._use_tool(one)
         if (why := self._desk.why_not(one.caller.role)) is not None:
             return End("refused", why)
+        await asyncio.to_thread(self._desk.folders.drop_work, one.spawn_id)  # of the try before
         try:
             task, output = self._task(one), self._desk.folders.output(one.spawn_id, one.number)
         except (VX11Error, OSError) as error:
             return End("refused", f"It could not be prepared: {error}")
         end = end_of(await self._desk.cage.run(task, output, started), dry_run=one.dry_run)
+        if end.kind == "disk":  # what filled it is what nobody wants
+            await asyncio.to_thread(self._desk.folders.drop_work, one.spawn_id)
+        await self._room.measure(one.user, one.spawn_id, one.workspace)
         return replace(end, output_bytes=await asyncio.to_thread(total_of, output))
 
     async def _use_tool(self, one: Try) -> End:

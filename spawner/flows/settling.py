@@ -20,9 +20,10 @@ from config.db_schema.spawner import DaughterAttempt, DaughterRow, DaughterTask
 from spawner import lives, store
 from spawner.flows.desk import Desk, brief
 from spawner.lives import Fate, Wish
-from spawner.orders import most_of
+from spawner.orders import disk_mb_of, most_of
 from spawner.plain import plain, plain_json
 from spawner.retries import Mutated, Way, backoff_sec, mutated
+from spawner.turns import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Settling:
             end.kind,
             end.because or said_of(end),
             alternatives=job.alternatives,
-            most=most_of(job.ttl_seconds, self._desk.settings),
+            most=most_of(job.ttl_seconds, self._desk.settings, self._desk.together_mb),
             provider=end.provider,
         )
         wait = backoff_sec(job.tries, self._luck.random(), unit_sec=self._desk.settings.backoff_sec)
@@ -228,6 +229,27 @@ def said_of(end: End) -> str:
     if end.kind == "signal":
         return f"It ended by signal {end.signal}."
     return f"It was ended: {end.kind}."
+
+
+def no_space(job: DaughterTask, means: Means) -> End:
+    """A try that found no room on the disk, and what makes some."""
+    left, of_user = max(0.0, means.disk_mb), max(0.0, means.disk_mb_of.get(job.user, 0.0))
+    need = disk_mb_of(job.limits, copies=job.dry_run)
+    return End(
+        "no_space",
+        f"It may leave {need:.0f} MiB on the disk; {of_user:.0f} are left for {job.user}, {left:.0f} for all. Ask for "
+        "less (limits.disk_mb), have a small job delete files of a workspace, or allow more: VX11_SPAWNER_STORED_MB, "
+        "VX11_SPAWNER_STORED_MB_PER_USER, VX11_SPAWNER_FREE_MB.",
+    )
+
+
+def no_memory(job: DaughterTask, means: Means) -> End:
+    """A try that asks for more memory than all daughters have; it was taken on where they had more."""
+    asks = job.limits["memory_mb"]
+    because = (
+        f"It asks for {asks:.0f} MiB of memory; all daughters have {means.memory_mb:.0f} (VX11_SPAWNER_TOGETHER_MB)."
+    )
+    return End("refused", because)
 
 
 def _short(change: Mutated) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final
 from config.contracts.spawning import Guard, SpawnerStatus
 from spawner import store
 from spawner.flows.desk import Desk
+from spawner.flows.room import Room
 from spawner.flows.slots import SlotWatch
 from spawner.flows.supervisor import Supervisor
 
@@ -18,10 +19,11 @@ _ASKED_AT_ONCE: Final = 500
 class State:
     """Looks, and tidies."""
 
-    def __init__(self, desk: Desk, supervisor: Supervisor, slots: SlotWatch) -> None:
+    def __init__(self, desk: Desk, supervisor: Supervisor, slots: SlotWatch, room: Room) -> None:
         self._desk = desk
         self._supervisor = supervisor
         self._slots = slots
+        self._room = room
 
     async def status(self) -> SpawnerStatus:
         """How busy spawner is, and what daughters are held to here."""
@@ -45,3 +47,4 @@ class State:
             some = folders[begin : begin + _ASKED_AT_ONCE]
             for spawn_id in await self._desk.house.db.reading(store.ended_before, moment, some):
                 await asyncio.to_thread(self._desk.folders.forget, spawn_id)
+                self._room.forget(spawn_id)

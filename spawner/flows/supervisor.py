@@ -22,11 +22,13 @@ from config.logs import correlation_id
 from spawner import lives, store, turns
 from spawner.adapters.leftovers import Leftovers
 from spawner.flows.desk import Desk
+from spawner.flows.room import Room
 from spawner.flows.running import Running, Try
-from spawner.flows.settling import End, Settling
+from spawner.flows.settling import End, Settling, no_memory, no_space
 from spawner.flows.slots import SlotWatch
 from spawner.flows.telling import Telling
 from spawner.lives import Wish
+from spawner.orders import disk_mb_of
 
 HEARTBEAT_SEC: Final = 10.0
 STALE_SEC: Final = 30.0
@@ -60,6 +62,7 @@ class Supervisor:
         running: Running,
         settling: Settling,
         slots: SlotWatch,
+        room: Room,
         *,
         leftovers: Leftovers | None = None,
         tick_sec: float = 1.0,
@@ -68,6 +71,7 @@ class Supervisor:
         self._running = running
         self._settling = settling
         self._slots = slots
+        self._room = room
         self._telling = Telling(desk)
         self._leftovers = leftovers or Leftovers()
         self._tick_sec = tick_sec
@@ -191,17 +195,32 @@ class Supervisor:
         slots = (await self._slots.now()).count
         if slots <= len(self._live):
             return
+        means = await self._room.means(await self._desk.house.db.reading(self._queue))
+        await self.doom(await self._desk.house.db.writing(self._refuse, means))
         async with self._starting:
-            for run in await self._desk.house.db.writing(self._claim, slots):
+            for run in await self._desk.house.db.writing(self._claim, slots, means):
                 live = _Live(run)
                 self._live[run.spawn_id] = live
                 live.task = asyncio.create_task(self._run(live), name=run.spawn_id)
 
-    def _claim(self, session: Session, slots: int) -> list[Try]:
+    def _queue(self, session: Session) -> list[turns.Waiting]:
+        return [_waiting(job) for job in store.startable(session, self._desk.now)]
+
+    def _refuse(self, session: Session, means: turns.Means) -> list[str]:
+        """End the tries that could not begin if nobody ran beside them; the running jobs that must end with theirs."""
+        also: list[str] = []
+        for job in store.startable(session, self._desk.now):
+            if job.status == "PENDING" and (lacks := means.why_never(_waiting(job))) is not None:
+                end = no_memory(job, means) if lacks == "memory" else no_space(job, means)
+                also += self._settling.attempt_ended(session, self._running.begin(session, job).attempt_id, end)
+        return also
+
+    def _claim(self, session: Session, slots: int, means: turns.Means) -> list[Try]:
         """Begin the tries of those whose turn it is, as rows."""
         startable = {job.spawn_id: job for job in store.startable(session, self._desk.now)}
-        busy = [turns.Waiting(live.run.spawn_id, live.run.user, live.run.workspace) for live in self._live.values()]
-        chosen = turns.next_up([_waiting(job) for job in startable.values()], busy, slots)
+        waiting = [_waiting(job) for job in startable.values() if job.user in means.disk_mb_of]
+        busy = [_waiting(live.run) for live in self._live.values()]
+        chosen = turns.next_up(waiting, busy, slots, means)
         return [self._running.begin(session, startable[spawn_id]) for spawn_id in chosen]
 
     async def _run(self, live: _Live) -> None:
@@ -295,5 +314,9 @@ def _begun(live: _Live, pid: int) -> None:
     live.begun.set()
 
 
-def _waiting(job: DaughterTask) -> turns.Waiting:
-    return turns.Waiting(job.spawn_id, job.user, job.workspace)
+def _waiting(job: DaughterTask | Try) -> turns.Waiting:
+    """A job as turns are given; a tool runs no process, so it takes nothing of the machine."""
+    if job.task_type == "tool":
+        return turns.Waiting(job.spawn_id, job.user, job.workspace)
+    disk_mb = disk_mb_of(job.limits, copies=job.dry_run)
+    return turns.Waiting(job.spawn_id, job.user, job.workspace, job.limits["memory_mb"], disk_mb)
