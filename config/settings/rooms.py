@@ -216,10 +216,10 @@ class SpawnerSettings(BaseSettings):
     processes: Count = Field(default=16, description="Processes and threads of an attempt, unless the job says.")
     disk_mb: Count = Field(default=256, description="What the folder of an attempt may gain, unless the job says, MiB.")
     stored_mb: Count = Field(
-        default=8192, description="What daughters of all users may leave on the disk, workspaces included, MiB."
+        default=16_384, description="What daughters of all users may leave on the disk, workspaces included, MiB."
     )
     stored_mb_per_user: Count = Field(
-        default=2048,
+        default=4096,
         description="Of this, one user's. What their ended jobs left makes room for a new try, oldest first.",
     )
     free_mb: Annotated[int, Field(ge=0)] = Field(

@@ -189,7 +189,7 @@ async def spawner_in(
     """Spawner whose data lie in `folder`; retries do not wait unless `backoff_sec` says so. `peers` answers for all
     other services, which sleep unless a test says otherwise."""
     cage = cage or ScriptedCage()
-    given = SpawnerSettings(**{"backoff_sec": 0, **settings})
+    given = SpawnerSettings(**{"backoff_sec": 0, "together_mb": 65_536, "free_mb": 0, **settings})
     house = house_in(folder, "spawner", clock=clock, transport=httpx.MockTransport(peers), spawner=given)
     processes = folder / "no processes"
     processes.mkdir(exist_ok=True)
