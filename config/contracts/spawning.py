@@ -316,6 +316,29 @@ class Output(Answer):
     ended: bool
 
 
+class TidyWorkspaces(Request):
+    """Remove the workspaces that nobody has used for VX11_SPAWNER_WORKSPACE_DAYS; only looked at unless `apply`."""
+
+    apply: bool = False
+
+
+class UnusedWorkspace(Answer):
+    """A workspace that is past its term."""
+
+    user: str
+    name: str
+    size_mb: float
+    used_at: Timestamp
+
+
+class WorkspacesTidied(Answer):
+    """What is past its term, the longest unused first; `applied`: it is removed."""
+
+    applied: bool
+    days: int
+    workspaces: list[UnusedWorkspace]
+
+
 class Guard(Answer):
     """One promise of the isolation, by what it is kept here, and whether it is enforced."""
 

@@ -242,6 +242,9 @@ class SpawnerSettings(BaseSettings):
         default=False,
         description="Whether others than admins may run daughters where they cannot be kept from the fleet's files.",
     )
+    workspace_days: Annotated[int, Field(ge=2)] = Field(
+        default=90, description="Days after its last use that a workspace may be removed; it is, once somebody says so."
+    )
     keep_days: Count = Field(default=7, description="Days that folders and output of ended jobs are kept.")
 
 

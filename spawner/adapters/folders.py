@@ -13,12 +13,23 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _PRIVATE: Final = 0o700
 _LEAST: Final = 1024  # bytes that a name takes, if there is nothing in it
 _MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A workspace, and when it was last used, in seconds of the epoch."""
+
+    user: str
+    name: str
+    size_mb: float
+    used_at: float
 
 
 class Folders:
@@ -38,6 +49,28 @@ class Folders:
     def workspace(self, user: str, name: str) -> Path:
         """A folder of a user's own."""
         return _made(self.root / "workspaces" / owner_of(user) / name)
+
+    def used(self, user: str, name: str, moment: float) -> None:
+        """Note that a workspace is used, and whose it is: beside it, where no daughter writes."""
+        marker = _marker(self.workspace(user, name))
+        marker.write_text(user)
+        os.utime(marker, (moment, moment))
+
+    def unused_since(self, moment: float) -> list[Unused]:
+        """Workspaces that no try has worked in since, the longest unused first."""
+        found = []
+        for owner, name, size_mb in self.workspaces():
+            marker = _marker(self.root / "workspaces" / owner / name)
+            with contextlib.suppress(FileNotFoundError):  # each try notes its use before anything else
+                if (used_at := marker.stat().st_mtime) < moment:
+                    found.append(Unused(marker.read_text(), name, size_mb, used_at))
+        return sorted(found, key=lambda one: one.used_at)
+
+    def drop_workspace(self, user: str, name: str) -> None:
+        """Remove a workspace."""
+        place = self.root / "workspaces" / owner_of(user) / name
+        _remove(place)
+        _marker(place).unlink(missing_ok=True)
 
     def workspaces(self) -> list[tuple[str, str, float]]:
         """All workspaces: the owner's digest, the name, MiB."""
@@ -86,6 +119,10 @@ class Folders:
 def _made(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
     return path
+
+
+def _marker(workspace: Path) -> Path:
+    return workspace.with_name(f".{workspace.name}.used")
 
 
 def owner_of(user: str) -> str:

@@ -49,6 +49,10 @@ class Room:
         """A job's folder is gone."""
         self._jobs.pop(spawn_id, None)
 
+    def forget_workspace(self, user: str, name: str) -> None:
+        """A workspace is gone."""
+        self._workspaces.pop((owner_of(user), name), None)
+
     async def _ensure_known(self) -> None:
         if self._is_known:
             return

@@ -139,6 +139,8 @@ class Running:
 
     def _task(self, one: Try) -> Task:
         folders = self._desk.folders
+        if one.workspace:
+            folders.used(one.user, one.workspace, self._desk.now.timestamp())
         work = folders.workspace(one.user, one.workspace) if one.workspace else folders.work(one.spawn_id, one.number)
         return Task(
             argv=argv_of(one.task_type, one.code),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spawner.cage import Ending, Task, Verdict
+from tests.support.clock import ManualClock
 from tests.support.spawner import FAILED, ScriptedCage, spawner_in
 
 MIB = 1 << 20
@@ -96,3 +97,29 @@ async def test_the_room_of_all_and_the_free_space_are_bounds_too(tmp_path: Path)
         async with spawner_in(tmp_path / str(number), disk_mb=4, **bound) as spawner:
             job = await spawner.ran("x", max_retries=0)
             assert (job["status"], job["attempts"][0]["kind"], spawner.cage.seen) == ("ERROR", "no_space", [])
+
+
+async def test_a_workspace_that_nobody_uses_goes_once_it_is_said(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with spawner_in(tmp_path, cage=WritingCage(), clock=clock, workspace_days=30) as spawner:
+        ana = spawner.token_of("ana")
+        for name in ("old", "used"):
+            await spawner.ended(await spawner.spawn("x", ana, workspace=name))
+        clock.advance(20 * 86_400)
+        await spawner.ended(await spawner.spawn("x", ana, workspace="used"))
+        assert (await spawner.post("workspaces/tidy")).json()["workspaces"] == []
+        clock.advance(11 * 86_400)
+        assert (await spawner.post("workspaces/tidy", headers=ana)).status_code == 403
+        plan = (await spawner.post("workspaces/tidy")).json()
+        assert (plan["applied"], [(one["user"], one["name"]) for one in plan["workspaces"]]) == (
+            False,
+            [("ana", "old")],
+        )
+        places = [task.folder for task in spawner.cage.seen[:2]]
+        assert [place.exists() for place in places] == [True, True]
+        done = (await spawner.post("workspaces/tidy", {"apply": True})).json()
+        assert (done["applied"], done["workspaces"]) == (True, plan["workspaces"])
+        assert [place.exists() for place in places] == [False, True]
+        [note] = [row for row in spawner.audit() if row.action == "workspace.remove"]
+        assert (note.target, note.detail["owner"], note.detail["override"]) == ("old", "ana", True)
+        assert (await spawner.post("workspaces/tidy", {"apply": True})).json()["workspaces"] == []
