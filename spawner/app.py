@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from spawner.clients import Hermes, Madre, Switch
 from spawner.flows.desk import Desk
 from spawner.flows.jobs import Jobs
 from spawner.flows.outputs import Outputs
+from spawner.flows.room import Room
 from spawner.flows.running import Running
 from spawner.flows.settling import Settling
 from spawner.flows.slots import SlotWatch
@@ -44,12 +46,15 @@ def create(
     slots = SlotWatch(Switch(house.clients), house.clock, desk.settings.at_once)
     settling = Settling(desk, luck)
     toolbox = Toolbox(Madre(house.clients), Switch(house.clients), Hermes(house.clients))
-    supervisor = Supervisor(desk, Running(desk, toolbox), settling, slots, leftovers=leftovers, tick_sec=tick_sec)
-    state = State(desk, supervisor, slots)
+    room = Room(desk)
+    running = Running(desk, toolbox, room)
+    supervisor = Supervisor(desk, running, settling, slots, room, leftovers=leftovers, tick_sec=tick_sec)
+    state = State(desk, supervisor, slots, room)
     flows = Flows(house, Jobs(desk, settling, supervisor), Outputs(desk), state)
 
     @asynccontextmanager
     async def caged() -> AsyncIterator[None]:
+        await asyncio.to_thread(desk.folders.sweep)
         desk.held = cage or await best_cage(
             secrets_of(house),
             place=house.settings.spawner_path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ def tool_call(code: str) -> ToolCall:
     return ToolCall(tool, arguments)
 
 
-def limits_of(asked: AskedLimits, ttl_seconds: int, settings: SpawnerSettings) -> dict[str, float]:
+def limits_of(
+    asked: AskedLimits, ttl_seconds: int, settings: SpawnerSettings, together_mb: float = math.inf
+) -> dict[str, float]:
     """All limits of an attempt, by name, as a row keeps them; Invalid for more than may be asked for.
 
     Times that nobody named are the job's whole TTL: that ends the job anyway, and says so.
@@ -70,7 +73,7 @@ def limits_of(asked: AskedLimits, ttl_seconds: int, settings: SpawnerSettings) -
         "output_kb": settings.output_kb,
     }
     wanted = {name: value for name, value in asked.model_dump().items() if value is not None}
-    most = most_of(ttl_seconds, settings)
+    most = most_of(ttl_seconds, settings, together_mb)
     over = [name for name, value in wanted.items() if value > most[name]]
     if over:
         raise Invalid(
@@ -80,10 +83,17 @@ def limits_of(asked: AskedLimits, ttl_seconds: int, settings: SpawnerSettings) -
     return {**defaults, **wanted}
 
 
-def most_of(ttl_seconds: int, settings: SpawnerSettings) -> dict[str, float]:
-    """The most that a job may ask for, and its retries be given, by name."""
+def most_of(ttl_seconds: int, settings: SpawnerSettings, together_mb: float = math.inf) -> dict[str, float]:
+    """The most that a job may ask for, and its retries be given, by name; no job gets more memory than `together_mb`,
+    which is what all daughters have."""
     grown = {name: settings.most * getattr(settings, name) for name in GROWING}
+    grown["memory_mb"] = min(grown["memory_mb"], together_mb)
     return {"cpu_sec": float(ttl_seconds), "wall_sec": float(ttl_seconds), **grown}
+
+
+def disk_mb_of(limits: Mapping[str, float], *, copies: bool) -> float:
+    """What an attempt may leave on the disk at most, MiB; one that works on a copy of a folder has that beside it."""
+    return limits["disk_mb"] * (2 if copies else 1) + limits["output_kb"] / 1024
 
 
 def limits_for_cage(limits: Mapping[str, float], seconds_left: float) -> Limits:

@@ -27,7 +27,7 @@ _OUTGROWN: Final[Mapping[str, str]] = {
     "output": "output_kb",
     "disk": "disk_mb",
 }
-NO_FAULT: Final = ("interrupted", "stale", "refused", "killed")
+NO_FAULT: Final = ("interrupted", "stale", "refused", "no_space", "killed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from config.contracts.spawning import (
     Spawned,
     SpawnerStatus,
     SpawnOrder,
+    TidyWorkspaces,
+    WorkspacesTidied,
 )
 from spawner.flows.jobs import Jobs
 from spawner.flows.outputs import Outputs
@@ -45,6 +47,7 @@ def _flows(request: Request) -> Flows:
 Room = Annotated[Flows, Depends(_flows)]
 Reader = Annotated[Caller, Depends(Requires(Scope.JOBS_READ))]
 Writer = Annotated[Caller, Depends(Requires(Scope.JOBS_WRITE))]
+Admin = Annotated[Caller, Depends(Requires(Scope.MAINTENANCE))]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=512)]
 JobId = Annotated[
@@ -73,6 +76,14 @@ async def spawn(room: Room, caller: Writer, request: Request, body: SpawnOrder) 
 @router.get("/spawner/status", summary="How busy spawner is, and how it keeps daughters apart")
 async def status(room: Room, _caller: Reader) -> SpawnerStatus:
     return await room.state.status()
+
+
+@router.post(
+    "/spawner/workspaces/tidy",
+    summary="Which workspaces nobody has used for long; with `apply` they are removed",
+)
+async def tidy_workspaces(room: Room, caller: Admin, body: TidyWorkspaces | None = None) -> WorkspacesTidied:
+    return await room.state.tidy_workspaces(caller, apply=body is not None and body.apply)
 
 
 @router.get(

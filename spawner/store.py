@@ -11,6 +11,8 @@ from config.contracts.spawning import LIVE_STATUSES
 from config.db_schema.spawner import DaughterAttempt, DaughterRow, DaughterTask
 from config.paging import Position
 
+_OWNERS = select(DaughterTask.spawn_id, DaughterTask.user)
+_ASKED_AT_ONCE = 500
 _WAITING_MAX = 200  # looked at a time; the rest has its turn when these have had theirs
 
 
@@ -100,6 +102,23 @@ def attempt(session: Session, attempt_id: str) -> DaughterAttempt | None:
 def running_attempts(session: Session) -> list[DaughterAttempt]:
     """Tries that were begun and have no end."""
     return list(session.scalars(select(DaughterAttempt).where(DaughterAttempt.status == "running")))
+
+
+def users_of(session: Session, spawn_ids: list[str]) -> dict[str, str]:
+    """Whose these jobs are; of those that no row knows any more, nothing."""
+    found: dict[str, str] = {}
+    for begin in range(0, len(spawn_ids), _ASKED_AT_ONCE):
+        some = DaughterTask.spawn_id.in_(spawn_ids[begin : begin + _ASKED_AT_ONCE])
+        found.update((row.spawn_id, row.user) for row in session.execute(_OWNERS.where(some)))
+    return found
+
+
+def ended_of(session: Session, user: str, spawn_ids: list[str]) -> list[str]:
+    """Which of these are a user's and have ended, the longest ago first."""
+    ended = DaughterTask.status.not_in(LIVE_STATUSES)
+    rows = select(DaughterTask.spawn_id).where(DaughterTask.user == user, ended).order_by(DaughterTask.finished_at)
+    among = set(spawn_ids)
+    return [spawn_id for spawn_id in session.scalars(rows) if spawn_id in among]
 
 
 def ended_before(session: Session, moment: datetime, spawn_ids: list[str]) -> list[str]:

@@ -204,8 +204,9 @@ class ChangedFile(Answer):
 
 class Attempt(Answer):
     """One try. `kind` is the verdict (exited, signal, timeout, cpu, memory, output, disk, processes, killed, refused;
-    interrupted or stale where nobody saw the end); `isolation` is how it was kept apart. `output_truncated`: only its
-    head and tail were kept."""
+    no_space where there was no room on the disk to begin; interrupted or stale where nobody saw the end); `isolation`
+    is how it was kept apart. `output_truncated`: only its head and tail were kept. `changed_more` counts the changed
+    files that the list has no room for; bytes of a name that are no UTF-8 are spelt out."""
 
     attempt_id: str
     daughter_id: str
@@ -227,6 +228,7 @@ class Attempt(Answer):
     output_bytes: int
     output_truncated: bool
     changed_files: list[ChangedFile] | None
+    changed_more: int = 0
     detail: str | None
 
 
@@ -290,6 +292,7 @@ class JobDetail(Job):
     subtasks: list[Job]
     children: list[str]
     changed_files: list[ChangedFile] | None
+    changed_more: int = 0
     result: dict[str, Any] | None
     output_tail: str
 
@@ -311,6 +314,29 @@ class Output(Answer):
     next_offset: int
     total_bytes: int
     ended: bool
+
+
+class TidyWorkspaces(Request):
+    """Remove the workspaces that nobody has used for VX11_SPAWNER_WORKSPACE_DAYS; only looked at unless `apply`."""
+
+    apply: bool = False
+
+
+class UnusedWorkspace(Answer):
+    """A workspace that is past its term."""
+
+    user: str
+    name: str
+    size_mb: float
+    used_at: Timestamp
+
+
+class WorkspacesTidied(Answer):
+    """What is past its term, the longest unused first; `applied`: it is removed."""
+
+    applied: bool
+    days: int
+    workspaces: list[UnusedWorkspace]
 
 
 class Guard(Answer):
@@ -338,4 +364,8 @@ class SpawnerStatus(Answer):
 def _not_too_large(value: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(value)) > _MAX_METADATA:
         raise ValueError(f"more than {_MAX_METADATA} bytes as JSON")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # it could be kept, but no answer could hold it
+        raise ValueError("holds half a surrogate pair, which is no character") from None
     return value

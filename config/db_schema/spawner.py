@@ -21,7 +21,8 @@ class DaughterTask(Base):
     `part` is its number among the subtasks of its parent. `tries` counts the attempts that began; `alternatives` are
     the works that retries may turn to, `alternative` how many were taken, `scale` the share of the task that the
     current life is asked for, `avoid` providers not asked again. `owner_role` is what the caller was, so that a tool
-    acts with no more rights than they had.
+    acts with no more rights than they had. `wish` is how somebody wants the running try to end (kill, done or failed),
+    `wish_because` in which words: kept here, because whoever writes the end may know of no more than the rows.
     """
 
     __tablename__ = "daughter_tasks"
@@ -69,6 +70,8 @@ class DaughterTask(Base):
     exit_code: Mapped[int | None]
     error: Mapped[str | None] = mapped_column(Text)
     result: Mapped[dict[str, Any] | None]
+    wish: Mapped[str | None] = mapped_column(String(16))
+    wish_because: Mapped[str | None] = mapped_column(Text)
 
 
 class DaughterRow(Base):
@@ -88,7 +91,8 @@ class DaughterRow(Base):
 
 
 class DaughterAttempt(Base):
-    """One try. `mutation` is what it does otherwise than the one before; `kind` the verdict on how it ended.
+    """One try. `mutation` is what it does otherwise than the one before; `kind` the verdict on how it ended;
+    `changed_more` counts the changed files that `changed_files` had no room for.
 
     `pid` with `pid_started` (the kernel's start time) names its process beyond doubt, also after spawner has died.
     """
@@ -118,4 +122,5 @@ class DaughterAttempt(Base):
     output_bytes: Mapped[int]
     output_truncated: Mapped[bool]
     changed_files: Mapped[list[Any] | None]
+    changed_more: Mapped[int]
     detail: Mapped[str | None] = mapped_column(Text)

@@ -208,8 +208,23 @@ class SpawnerSettings(BaseSettings):
     memory_mb: Annotated[int, Field(ge=16)] = Field(
         default=128, description="Memory of an attempt, unless the job says, MiB."
     )
+    together_mb: Annotated[int, Field(ge=16)] | None = Field(
+        default=None,
+        description="Memory of all daughters together, MiB. Unset: what the container's limit leaves beside 256 MiB of "
+        "spawner's own; without a container, half of the machine's.",
+    )
     processes: Count = Field(default=16, description="Processes and threads of an attempt, unless the job says.")
     disk_mb: Count = Field(default=256, description="What the folder of an attempt may gain, unless the job says, MiB.")
+    stored_mb: Count = Field(
+        default=16_384, description="What daughters of all users may leave on the disk, workspaces included, MiB."
+    )
+    stored_mb_per_user: Count = Field(
+        default=4096,
+        description="Of this, one user's. What their ended jobs left makes room for a new try, oldest first.",
+    )
+    free_mb: Annotated[int, Field(ge=0)] = Field(
+        default=512, description="What must stay free on the disk, MiB, or no try begins."
+    )
     output_kb: Count = Field(default=1024, description="Output kept of an attempt, head and tail together, KiB.")
     files: Count = Field(default=256, description="Files an attempt may have open.")
     file_mb: Count = Field(default=64, description="How large a file of an attempt may get, MiB.")
@@ -226,6 +241,9 @@ class SpawnerSettings(BaseSettings):
     weak_isolation: bool = Field(
         default=False,
         description="Whether others than admins may run daughters where they cannot be kept from the fleet's files.",
+    )
+    workspace_days: Annotated[int, Field(ge=2)] = Field(
+        default=90, description="Days after its last use that a workspace may be removed; it is, once somebody says so."
     )
     keep_days: Count = Field(default=7, description="Days that folders and output of ended jobs are kept.")
 

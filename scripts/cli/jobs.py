@@ -59,8 +59,12 @@ def order_of(options: Namespace, called_from: Path) -> SpawnOrder:
             code = (called_from / code).read_text()
         except OSError as error:
             raise CommandFailed(f"{code} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise CommandFailed(f"{code} is not text.") from error
+    if not code.strip():
+        raise CommandFailed("There is nothing to run.", "Try: ./vx11 jobs run 'print(6 * 7)'")
     return SpawnOrder(
-        name=Path(options.code).name[:128] if options.file else code.splitlines()[0][:60],
+        name=Path(options.code).name[:128] if options.file else code.strip().splitlines()[0][:60],
         code=code,
         task_type="shell" if options.shell else "python",
         ttl_seconds=options.ttl,
@@ -100,7 +104,7 @@ def in_words(job: Job) -> str:
     """One line on a task."""
     stands = job.status if job.status != "PENDING" or job.phase == "queued" else f"{job.status} ({job.phase})"
     tries = f"{job.tries} {'try' if job.tries == 1 else 'tries'}"
-    return f"{job.spawn_id}  {stands:<18} {job.task_type:<7} {tries:<8} {job.isolation or '-':<9} {job.name}"
+    return f"{job.spawn_id}  {stands:<18} {job.task_type:<7} {tries:<8} {job.isolation or '-':<9} {_shown(job.name)}"
 
 
 def in_detail(job: JobDetail) -> list[str]:
@@ -115,5 +119,11 @@ def in_detail(job: JobDetail) -> list[str]:
                 f"{name} {before} → {after}" for name, (before, after) in attempt.mutation.changes.items()
             )
             lines.append(f"    {attempt.mutation.kind}{': ' if changes else ''}{changes}")
-    lines += [f"  {file.change}: {file.path}" for file in job.changed_files or []]
-    return [*lines, f"  {job.error}"] if job.error else lines
+    lines += [f"  {file.change}: {_shown(file.path)}" for file in job.changed_files or []]
+    lines += [f"  and {job.changed_more} more"] if job.changed_more else []
+    return [*lines, f"  {_shown(job.error)}"] if job.error else lines
+
+
+def _shown(text: str) -> str:
+    """What a task named or said, with nothing in it that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from spawner.cage import Change, ChangedFile
+from spawner.plain import plain_name
 
 _CHUNK: Final = 1 << 20
 _MIB: Final = 1 << 20
@@ -30,7 +31,7 @@ def copy_of(folder: Path, most_mb: int) -> Iterator[Path]:
     size = sum(found.st_size for found in _found(folder).values() if stat.S_ISREG(found.st_mode))
     if size > most_mb * _MIB:
         raise TooMuchError(f"a dry run copies its folder, which holds {size // _MIB} MiB of at most {most_mb}")
-    copy = folder.with_name(f"{folder.name}.dry-{secrets.token_hex(4)}")
+    copy = folder.with_name(f".{folder.name}.dry-{secrets.token_hex(4)}")  # no workspace may be called so
     try:
         _copy(folder, copy)
         yield copy
@@ -47,7 +48,7 @@ def changes(before: Path, after: Path) -> tuple[ChangedFile, ...]:
     told = [(path, Change.ADDED) for path in added]
     told += [(path, Change.DELETED) for path in deleted]
     told += [(path, Change.MODIFIED) for path in modified]
-    return tuple(ChangedFile(path, change) for path, change in sorted(told))
+    return tuple(ChangedFile(plain_name(path), change) for path, change in sorted(told))
 
 
 def _found(folder: Path) -> dict[str, os.stat_result]:

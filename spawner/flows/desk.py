@@ -10,17 +10,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from config import audit
+from config import audit, memory
 from config.app import House
-from config.auth import Caller, Scope
+from config.auth import Caller, Role, Scope
 from config.contracts.events import Severity
 from config.db_schema.spawner import DaughterTask
 from config.errors import NotFound, Unavailable
 from config.settings import SpawnerSettings
-from spawner import store
+from spawner import store, trust
 from spawner.adapters.folders import Folders
 from spawner.cage import Cage
 
+_OWN_MB = 256  # of spawner and its nursery, in the container that daughters run in too
 _SEVERITY: dict[str, Severity] = {"ERROR": "error", "EXPIRED": "warning", "KILLED": "warning"}
 
 
@@ -48,6 +49,20 @@ class Desk:
     def settings(self) -> SpawnerSettings:
         """The limits of this service."""
         return self.house.settings.spawner
+
+    @property
+    def together_mb(self) -> int:
+        """Memory of all daughters together, MiB: as set, else what a container leaves beside this service and the
+        nursery, else half of the machine. One daughter as they are by default has room in any case."""
+        if self.settings.together_mb is not None:
+            return self.settings.together_mb
+        machine, ours = memory.machine_mb(), memory.available_mb()
+        left = ours - _OWN_MB if ours < machine else machine // 2
+        return max(left, self.settings.memory_mb)
+
+    def why_not(self, role: Role) -> str | None:
+        """Why nobody with this role may have a process run in this machine's cage; None: they may."""
+        return trust.why_not(role, self.cage.level, weak_isolation=self.settings.weak_isolation)
 
     def visible(self, session: Session, caller: Caller, spawn_id: str) -> DaughterTask:
         """A job that `caller` may know of; NotFound for another user's as for none."""

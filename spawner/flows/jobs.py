@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from config.auth import EVERYBODY, Caller, Role, Scope
 from config.contracts.base import Page
 from config.contracts.spawning import (
+    LIVE_STATUSES,
     Completion,
     Heartbeat,
     Job,
@@ -28,10 +29,9 @@ from config.logs import correlation_id
 from config.paging import cut, decode_cursor
 from spawner import genealogy, lives, store
 from spawner.adapters.sayings import read_tail
-from spawner.cage import Promise
 from spawner.flows.desk import Desk, brief, only_of
 from spawner.flows.running import TOOL_ISOLATION
-from spawner.flows.settling import End, Settling, born, go_on, way_of
+from spawner.flows.settling import Settling, born, go_on, way_of
 from spawner.flows.supervisor import Supervisor
 from spawner.flows.tools import ensure_usable
 from spawner.genealogy import Descent
@@ -40,8 +40,8 @@ from spawner.orders import limits_of, program_of, tool_call
 from spawner.retries import Mutated
 from spawner.shown import attempt_on_wire, daughter_on_wire, job_on_wire
 
-_KEEPS_SECRETS = frozenset({Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS})
 _COME_BACK_SEC = 5.0
+_SAID = {Wish.DONE.value: "DONE", Wish.FAILED.value: "ERROR"}
 
 
 class Jobs:
@@ -69,12 +69,12 @@ class Jobs:
         """RoleRequired for the network without the operator's role, and where the cage is too weak for its caller."""
         if order.network and only_of(caller) is not None:
             raise RoleRequired("The network is granted to jobs of operators alone.", hint="Leave `network` out.")
-        weak = _KEEPS_SECRETS & set(self._desk.cage.level.open_promises)
-        trusted = caller.role in (Role.ADMIN, Role.SYSTEM) or self._desk.settings.weak_isolation
-        if weak and not trusted:
+        self._ensure_cage(caller.role)
+
+    def _ensure_cage(self, role: Role) -> None:
+        if (why := self._desk.why_not(role)) is not None:
             raise RoleRequired(
-                f"Daughters cannot be kept from the fleet's files here (open: {', '.join(sorted(weak))}).",
-                hint="GET /spawner/status says why; VX11_SPAWNER_WEAK_ISOLATION=1 allows it all the same.",
+                why, hint="GET /spawner/status says why; VX11_SPAWNER_WEAK_ISOLATION=1 allows it all the same."
             )
 
     def _ensure_possible(self, order: SpawnOrder) -> None:
@@ -176,7 +176,7 @@ class Jobs:
             max_retries=order.max_retries,
             auto_retry=order.auto_retry,
             tries=0,
-            limits=limits_of(order.limits, order.ttl_seconds, self._desk.settings),
+            limits=limits_of(order.limits, order.ttl_seconds, self._desk.settings, self._desk.together_mb),
             alternatives=[_alternative(work) for work in order.alternatives],
             alternative=0,
             scale=1.0,
@@ -230,6 +230,7 @@ class Jobs:
             subtasks=[job_on_wire(one) for one in store.parts_of(session, row.spawn_id)],
             children=[one.spawn_id for one in family if one.parent_task_id == row.spawn_id],
             changed_files=attempts[-1].changed_files if attempts else None,
+            changed_more=attempts[-1].changed_more if attempts else 0,
             result=row.result,
             output_tail="",
         )
@@ -237,13 +238,24 @@ class Jobs:
     async def kill(self, caller: Caller, spawn_id: str) -> JobDetail:
         """End a job and all that descends from it; one that has ended stays as it is."""
         found, running = await self._desk.house.db.writing(self._kill, caller, spawn_id)
-        await asyncio.gather(*(self._supervisor.end(one, Wish.KILL) for one in running))
+        await asyncio.gather(*(self._supervisor.end(one) for one in running))
         return await self._told(caller, found)
 
     def _kill(self, session: Session, caller: Caller, spawn_id: str) -> tuple[str, list[str]]:
         row = self._desk.visible(session, caller, spawn_id)
         self._desk.note(session, caller, "job.kill", row, {"status": row.status})
-        return row.spawn_id, self._settling.family_ended(session, row, f"It was killed by {caller.user}.")
+        below = self._own_line(session, caller, row)
+        for one in below:
+            self._desk.note(session, caller, "job.kill", one, {"status": one.status, "descends_from": row.spawn_id})
+        return row.spawn_id, self._settling.family_ended(session, [row, *below], f"It was killed by {caller.user}.")
+
+    def _own_line(self, session: Session, caller: Caller, row: DaughterTask) -> list[DaughterTask]:
+        """Who descends from a job and lives, as far as `caller` may act on them. Somebody else's child goes on, with
+        all that descends from it: it was asked for by whom it belongs to, and a parent is only where it came from."""
+        whose = only_of(caller)
+        rows = {one.spawn_id: one for one in store.family(session, row.root_task_id) if whose in (None, one.user)}
+        below = genealogy.descendants(row.spawn_id, [(one.spawn_id, one.parent_task_id) for one in rows.values()])
+        return [rows[spawn_id] for spawn_id in below if rows[spawn_id].status in LIVE_STATUSES]
 
     async def execute(self, caller: Caller, spawn_id: str) -> JobDetail:
         """Run a job now: end its wait, or try once more what has ended without success."""
@@ -255,6 +267,8 @@ class Jobs:
         row = self._desk.visible(session, caller, spawn_id)
         if row.status == "DONE" or (row.code is None and row.status != "RUNNING"):
             raise Conflict(f"{row.spawn_id} has nothing left to run: {row.status}.")
+        if row.task_type != "tool":
+            self._ensure_cage(Role(row.owner_role))  # it runs with its owner's rights, whoever asks
         if row.status == "PENDING":
             row.not_before = None
         elif row.status != "RUNNING":
@@ -292,27 +306,26 @@ class Jobs:
     async def complete(self, caller: Caller, spawn_id: str, completion: Completion) -> JobDetail:
         """End a job with its owner's word; a process of it that still runs is ended."""
         wish = Wish.DONE if completion.status == "DONE" else Wish.FAILED
-        end = End("killed", completion.detail or f"{caller.user} said that it is {completion.status}.")
-        found, runs = await self._desk.house.db.writing(self._complete, caller, spawn_id, completion, wish, end)
-        if runs:
-            await self._supervisor.end(found, wish, end)
+        found, running = await self._desk.house.db.writing(self._complete, caller, spawn_id, completion, wish)
+        await asyncio.gather(*(self._supervisor.end(one) for one in running))
         self._supervisor.ring()
         return await self._told(caller, found)
 
     def _complete(
-        self, session: Session, caller: Caller, spawn_id: str, completion: Completion, wish: Wish, end: End
-    ) -> tuple[str, bool]:
+        self, session: Session, caller: Caller, spawn_id: str, completion: Completion, wish: Wish
+    ) -> tuple[str, list[str]]:
+        """The job's id, and the running jobs that are to be struck."""
         row = self._desk.visible(session, caller, spawn_id)
-        if row.status not in ("PENDING", "RUNNING"):
-            if row.status == completion.status and row.result == completion.result:
-                return row.spawn_id, False
-            raise Conflict(f"{row.spawn_id} has ended already: {row.status}.")
+        said_before = row.result == completion.result and completion.status in (row.status, _SAID.get(row.wish or ""))
+        if row.status not in LIVE_STATUSES or row.wish is not None:
+            if said_before:
+                return row.spawn_id, [] if row.wish is None else [row.spawn_id]
+            how = f"has ended already: {row.status}" if row.wish is None else "is being ended already"
+            raise Conflict(f"{row.spawn_id} {how}.")
         row.result = completion.result
         self._desk.note(session, caller, "job.complete", row, {"status": completion.status})
-        if row.status == "RUNNING" and row.phase == lives.PHASE_RUNNING:
-            return row.spawn_id, True
-        self._settling.idle_ended(session, row, wish, end)
-        return row.spawn_id, False
+        because = completion.detail or f"{caller.user} said that it is {completion.status}."
+        return row.spawn_id, self._settling.ended(session, row, wish, because)
 
 
 def _alternative(work: Work) -> dict[str, Any]:

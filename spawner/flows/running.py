@@ -19,9 +19,11 @@ from spawner.adapters.leftovers import started_at
 from spawner.adapters.sayings import total_of
 from spawner.cage import Task, Verdict, argv_of
 from spawner.flows.desk import Desk
+from spawner.flows.room import Room
 from spawner.flows.settling import End
 from spawner.flows.tools import Toolbox
 from spawner.orders import limits_for_cage, tool_call
+from spawner.plain import as_many_as_fit
 
 TOOL_ISOLATION = "peer"  # no process of ours: another service does it, with the caller's own rights
 
@@ -68,8 +70,9 @@ class Try:
 class Running:
     """Begins tries and brings them to their end."""
 
-    def __init__(self, desk: Desk, toolbox: Toolbox) -> None:
+    def __init__(self, desk: Desk, toolbox: Toolbox, room: Room) -> None:
         self._desk = desk
+        self._room = room
         self._toolbox = toolbox
 
     def begin(self, session: Session, job: DaughterTask) -> Try:
@@ -93,6 +96,7 @@ class Running:
                 heartbeat_at=now,
                 output_bytes=0,
                 output_truncated=False,
+                changed_more=0,
             )
         )
         self._desk.tell(session, job, attempt_id=daughter.attempt_id)
@@ -101,14 +105,31 @@ class Running:
     async def to_its_end(self, one: Try, started: Callable[[int], None]) -> End:
         """Run a try; how it ended. `started` is told the pid of a process, not of a tool."""
         if one.task_type == "tool":
-            output = self._desk.folders.output(one.spawn_id, one.number)
-            return await self._toolbox.use(one.caller, tool_call(one.code), one.tool_allowlist, one.avoid, output)
+            return await self._use_tool(one)
+        if (why := self._desk.why_not(one.caller.role)) is not None:
+            return End("refused", why)
+        await asyncio.to_thread(self._desk.folders.drop_work, one.spawn_id)  # of the try before
         try:
             task, output = self._task(one), self._desk.folders.output(one.spawn_id, one.number)
         except (VX11Error, OSError) as error:
             return End("refused", f"It could not be prepared: {error}")
         end = end_of(await self._desk.cage.run(task, output, started), dry_run=one.dry_run)
+        if end.kind == "disk":  # what filled it is what nobody wants
+            await asyncio.to_thread(self._desk.folders.drop_work, one.spawn_id)
+        await self._room.measure(one.user, one.spawn_id, one.workspace)
         return replace(end, output_bytes=await asyncio.to_thread(total_of, output))
+
+    async def _use_tool(self, one: Try) -> End:
+        """A tool's time on the clock is ours to keep: its call is given up then, whatever the service goes on to do."""
+        output, within = self._desk.folders.output(one.spawn_id, one.number), self._wall_sec(one)
+        try:
+            async with asyncio.timeout(within):
+                return await self._toolbox.use(one.caller, tool_call(one.code), one.tool_allowlist, one.avoid, output)
+        except TimeoutError:
+            return End("timeout", f"It had not answered after {within:g} s.", wall_sec=within)
+
+    def _wall_sec(self, one: Try) -> float:
+        return limits_for_cage(one.limits, (one.expires_at - self._desk.now).total_seconds()).wall_sec
 
     def wrote_pid(self, session: Session, attempt_id: str, pid: int) -> None:
         """Keep which process a try is, so that it is found again if this service dies."""
@@ -118,6 +139,8 @@ class Running:
 
     def _task(self, one: Try) -> Task:
         folders = self._desk.folders
+        if one.workspace:
+            folders.used(one.user, one.workspace, self._desk.now.timestamp())
         work = folders.workspace(one.user, one.workspace) if one.workspace else folders.work(one.spawn_id, one.number)
         return Task(
             argv=argv_of(one.task_type, one.code),
@@ -131,7 +154,7 @@ class Running:
 
 def end_of(verdict: Verdict, *, dry_run: bool) -> End:
     """A verdict of the cage in the words of the table; which files changed is known of dry runs alone."""
-    changed = [{"path": file.path, "change": file.change.value} for file in verdict.changed_files]
+    changed, more = as_many_as_fit({"path": file.path, "change": file.change.value} for file in verdict.changed_files)
     return End(
         kind=verdict.kind.value,
         because=verdict.detail,
@@ -142,6 +165,7 @@ def end_of(verdict: Verdict, *, dry_run: bool) -> End:
         max_rss_mb=verdict.max_rss_mb,
         output_truncated=verdict.output_truncated,
         changed_files=changed if dry_run else None,
+        changed_more=more if dry_run else 0,
     )
 
 

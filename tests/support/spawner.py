@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,7 @@ from tests.support.house import client_of, house_in
 ENDED = ("DONE", "ERROR", "KILLED", "EXPIRED")
 WELL = Verdict(Ending.EXITED, exit_code=0, cpu_sec=0.1, wall_sec=0.2, max_rss_mb=9.5)
 FAILED = Verdict(Ending.EXITED, exit_code=1, detail="It ended with the exit code 1.")
+Peers = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 patiently = partial(eventually, within_sec=60)  # a busy machine takes its time
 _NO_REAL_PID = 10_000_000  # beyond what a kernel hands out
 
@@ -181,14 +182,14 @@ async def spawner_in(
     *,
     cage: ScriptedCage | None = None,
     clock: Clock | None = None,
-    peers: Callable[[httpx.Request], httpx.Response] = _nobody,
+    peers: Peers = _nobody,
     tick_sec: float = 0.02,
     **settings: Any,
 ) -> AsyncIterator[Spawner]:
     """Spawner whose data lie in `folder`; retries do not wait unless `backoff_sec` says so. `peers` answers for all
     other services, which sleep unless a test says otherwise."""
     cage = cage or ScriptedCage()
-    given = SpawnerSettings(**{"backoff_sec": 0, **settings})
+    given = SpawnerSettings(**{"backoff_sec": 0, "together_mb": 65_536, "free_mb": 0, **settings})
     house = house_in(folder, "spawner", clock=clock, transport=httpx.MockTransport(peers), spawner=given)
     processes = folder / "no processes"
     processes.mkdir(exist_ok=True)

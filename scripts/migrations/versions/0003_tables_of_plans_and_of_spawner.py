@@ -71,6 +71,8 @@ def upgrade() -> None:
         sa.Column("exit_code", sa.Integer(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("result", sa.JSON(), nullable=True),
+        sa.Column("wish", sa.String(length=16), nullable=True),
+        sa.Column("wish_because", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("spawn_id", name=op.f("pk_daughter_tasks")),
         sa.UniqueConstraint("spawn_uuid", name=op.f("uq_daughter_tasks_spawn_uuid")),
     )
@@ -258,6 +260,7 @@ def upgrade() -> None:
         sa.Column("output_bytes", sa.Integer(), nullable=False),
         sa.Column("output_truncated", sa.Boolean(), nullable=False),
         sa.Column("changed_files", sa.JSON(), nullable=True),
+        sa.Column("changed_more", sa.Integer(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["spawn_id"],

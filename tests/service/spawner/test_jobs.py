@@ -169,6 +169,40 @@ async def test_where_daughters_could_read_the_fleet_only_admins_run_them(tmp_pat
         await spawner.spawn("x", headers=spawner.token_of("ben"))
 
 
+async def test_a_job_that_waited_is_refused_where_the_cage_has_become_too_weak(tmp_path: Path) -> None:
+    async with spawner_in(tmp_path, at_once=1) as spawner:
+        ana = spawner.token_of("ana")
+        await spawner.spawn("hang")
+        await spawner.at_work("hang")
+        waiting = await spawner.spawn("x", ana, max_retries=0)
+    weak = ScriptedCage(level=level(Promise.READING, rung=Rung.RLIMITS))
+    async with spawner_in(tmp_path, cage=weak) as spawner:
+        job = await spawner.ended(waiting)
+        assert (job["status"], job["attempts"][0]["kind"]) == ("ERROR", "refused")
+        assert "reading" in job["error"]
+        for headers in (ana, None):  # whoever asks: it would run with its owner's rights
+            refused = await spawner.post(f"execute/{waiting}", headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (403, "role_required")
+        await spawner.at_work("hang")
+        assert [task.argv[-1] for task in spawner.cage.seen] == ["hang"], "an admin's task may"
+
+
+async def test_names_that_no_answer_can_hold_are_spelt_out_and_a_long_list_ends(tmp_path: Path) -> None:
+    changes = tuple(ChangedFile(f"file-{number}", Change.ADDED) for number in range(1200))
+    verdicts = [Verdict(Ending.EXITED, exit_code=1, detail="It said \ud800 and \x00.", changed_files=changes)]
+    async with spawner_in(tmp_path, cage=ScriptedCage(plays={"dry": verdicts})) as spawner:
+        job = await spawner.ran("dry", dry_run=True, max_retries=0)
+        assert (len(job["changed_files"]), job["changed_more"]) == (1000, 200)
+        assert job["error"] == "It said \\ud800 and \\x00."
+
+
+async def test_metadata_that_no_answer_can_hold_are_refused(tmp_path: Path) -> None:
+    async with spawner_in(tmp_path) as spawner:
+        body = b'{"code": "x", "metadata": {"a": "\\ud800"}}'
+        headers = {"content-type": "application/json"}
+        assert (await spawner.client.post("/spawn", content=body, headers=headers)).status_code == 422
+
+
 async def test_too_many_jobs_are_told_to_come_back(tmp_path: Path) -> None:
     async with spawner_in(tmp_path, max_waiting=3, max_waiting_per_user=2) as spawner:
         ana, ben = spawner.token_of("ana"), spawner.token_of("ben")

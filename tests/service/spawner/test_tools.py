@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ class Peers:
 
     broken: tuple[str, ...] = ()
     wakes: bool = True
+    reply: str = "good day"
+    until: asyncio.Event | None = None
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     callers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -42,6 +45,12 @@ class Peers:
         self.callers[path] = jwt.decode(token, options={"verify_signature": False})
         answer: httpx.Response = self.answers[path](body)
         return answer
+
+    async def slowly(self, request: httpx.Request) -> httpx.Response:
+        """The same, but a chat answers when it is let."""
+        if request.url.path == "/switch/chat" and self.until is not None:
+            await self.until.wait()
+        return self(request)
 
     @property
     def answers(self) -> dict[str, Any]:
@@ -65,7 +74,7 @@ class Peers:
     def _chat(self, body: dict[str, Any]) -> httpx.Response:
         if body["provider"] in self.broken:
             return problem(Unavailable(f"{body['provider']} is down."))
-        answer = {"reply": "good day", "provider": body["provider"], "model": body["model"], "decision": "asked for"}
+        answer = {"reply": self.reply, "provider": body["provider"], "model": body["model"], "decision": "asked for"}
         numbers = {"latency_ms": 5, "ttft_ms": 1, "tokens_used": 9, "finish_reason": "stop"}
         return httpx.Response(200, json={**answer, **numbers})
 
@@ -126,3 +135,20 @@ async def test_only_tools_that_the_job_names_are_used(tmp_path: Path) -> None:
         assert (refused.status_code, "tool_allowlist" in refused.json()["detail"]) == (422, True)
         empty = {"code": '{"tool": "hermes.execute"}', "task_type": "tool", "tool_allowlist": TOOLS}
         assert (await spawner.post("spawn", empty)).json()["errors"][0]["field"] == "tool"
+
+
+async def test_a_tool_that_takes_longer_than_was_asked_for_is_given_up(tmp_path: Path) -> None:
+    peers = Peers(until=asyncio.Event())
+    async with spawner_in(tmp_path, peers=peers.slowly) as spawner:
+        order = {"task_type": "tool", "tool_allowlist": TOOLS, "max_retries": 1, "limits": {"wall_sec": 0.05}}
+        job = await spawner.ran(CHAT, **order)
+        assert (job["status"], [one["kind"] for one in job["attempts"]]) == ("ERROR", ["timeout", "timeout"])
+        assert job["attempts"][1]["mutation"]["changes"] == {"wall_sec": [0.05, 0.1]}
+        assert job["error"] == "It had not answered after 0.1 s."
+
+
+async def test_what_a_tool_answers_can_be_shown_whatever_it_is(tmp_path: Path) -> None:
+    peers = Peers(reply="a null: \x00")
+    async with spawner_in(tmp_path, peers=peers) as spawner:
+        job = await spawner.ran(CHAT, task_type="tool", tool_allowlist=TOOLS)
+        assert (job["status"], job["result"]["reply"]) == ("DONE", "a null: \\x00")

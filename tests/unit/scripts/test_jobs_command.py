@@ -78,3 +78,28 @@ def test_what_a_job_says_is_followed_to_its_end() -> None:
     gateway.on("GET", "/spawner/jobs/s/output", lambda _: httpx.Response(200, text=stream.read()))
     with door_to(gateway) as door:
         assert [piece.text for piece in door.said_by("s")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("code", ["", " \n\t", "-f empty.py"])
+def test_nothing_to_run_is_said_and_not_sent(tmp_path: Path, code: str) -> None:
+    (tmp_path / "empty.py").write_text("\n")
+    words = code.split() if code.startswith("-f") else [code]
+    with pytest.raises(CommandFailed, match="nothing to run"):
+        jobs.order_of(parsed("run", *words), tmp_path)
+
+
+def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CommandFailed, match="is not text"):
+        jobs.order_of(parsed("run", "-f", "binary"), tmp_path)
+
+
+def test_a_task_may_begin_with_an_empty_line(tmp_path: Path) -> None:
+    order = jobs.order_of(parsed("run", "\nprint(1)"), tmp_path)
+    assert (order.name, order.code) == ("print(1)", "\nprint(1)")
+
+
+def test_names_of_files_give_the_terminal_no_orders_and_a_long_list_says_how_long() -> None:
+    odd = {"path": "a\x1b[2J\n", "change": "added"}
+    shown = jobs.in_detail(JobDetail.model_validate({**JOB, "changed_files": [odd], "changed_more": 7, "attempts": []}))
+    assert shown[1:] == [r"  added: a\x1b[2J\n", "  and 7 more"]

@@ -70,3 +70,14 @@ def test_a_large_folder_is_not_copied(folder: Path) -> None:
     with pytest.raises(TooMuchError, match="2 MiB of at most 1"), copy_of(folder, 1):
         pass
     assert sorted(path.name for path in folder.parent.iterdir()) == ["work"]
+
+
+def test_a_name_that_is_no_utf_8_is_spelt_out(folder: Path) -> None:
+    with copy_of(folder, 1) as copy:
+        (copy / os.fsdecode(b"new\xff")).touch()
+        assert changes(folder, copy) == (ChangedFile("new\\xff", Change.ADDED),)
+
+
+def test_no_workspace_can_be_called_like_a_copy(folder: Path) -> None:
+    with copy_of(folder, 1) as copy:
+        assert copy.name.startswith("."), "the names of workspaces begin with a letter or a digit"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawner.turns import Waiting, next_up, slots_for
+from spawner.turns import Means, Waiting, next_up, slots_for
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,28 @@ def test_whoever_is_chosen_may_start_and_no_slot_stays_empty(
         taken = set(places) | {job.place for job in running}
         assert all(job.place in taken for job in waiting if job not in chosen and job.place is not None)
         assert all(job in chosen for job in waiting if job.place is None)
+
+
+def taking(number: int, memory: float = 0, disk: float = 0, user: str = "ana") -> Waiting:
+    return Waiting(f"{user}{number}", user, None, memory, disk)
+
+
+def test_together_they_take_no_more_memory_than_there_is() -> None:
+    waiting = [taking(number, memory=256) for number in range(8)]
+    assert next_up(waiting, [], 8, Means(memory_mb=1000)) == ["ana0", "ana1", "ana2"]
+    assert next_up(waiting, [taking(9, memory=600)], 8, Means(memory_mb=1000)) == ["ana0"]
+    assert next_up([taking(0, memory=800), taking(1, memory=100)], [taking(9, memory=600)], 8, Means(1000)) == ["ana1"]
+
+
+def test_each_counts_with_all_that_it_may_leave_on_the_disk() -> None:
+    waiting = [taking(0, disk=300), taking(1, disk=300), taking(0, disk=300, user="ben")]
+    assert next_up(waiting, [], 8, Means(disk_mb_of={"ana": 500, "ben": 500})) == ["ana0", "ben0"]
+    assert next_up(waiting, [], 8, Means(disk_mb=700)) == ["ana0", "ben0"]
+
+
+def test_what_could_never_start_is_known_at_once() -> None:
+    means = Means(memory_mb=1000, disk_mb=1000, disk_mb_of={"ana": 100})
+    assert means.why_never(taking(0, memory=1001)) == "memory"
+    assert means.why_never(taking(0, disk=101)) == "disk"
+    assert means.why_never(taking(0, disk=1001, user="ben")) == "disk"
+    assert means.why_never(taking(0, memory=1000, disk=100)) is None
