@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
@@ -34,6 +34,7 @@ from madre.store import intents as intents_log
 from madre.store import plans as store
 from madre.store import rails
 
+Along = Callable[[Session, str], None]  # what whoever asks keeps of the plan by that id, together with it
 _SWEEP_SEC = 30.0
 _RAILS_SPOKE = frozenset({"lane_missing", "service_absent", "role_required", "conflict"})
 
@@ -63,13 +64,15 @@ class Plans:
         *,
         hold: bool = False,
         opinion: Opinion | None = None,
+        along: Along | None = None,
     ) -> wire.Plan:
         """The plan that these intents come to: LOW starts at once, MED and HIGH wait, with a token in the answer.
 
-        With `hold` a LOW one waits too. An error of the tree where one of them cannot be done; that is on record.
+        With `hold` a LOW one waits too; `along` is done in the unit of work that commits the plan. An error of the tree
+        where one of them cannot be done; that is on record.
         """
         try:
-            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinion)
+            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinion, along)
         except VX11Error as refusal:
             await self._house.db.writing(self._refused, intents, asked, refusal)
             raise
@@ -144,6 +147,7 @@ class Plans:
         caller: Caller,
         hold: bool,
         opinion: Opinion | None,
+        along: Along | None,
     ) -> tuple[Plan, Token | None]:
         now = self._house.clock.now()
         self._must_have_room(session, caller)
@@ -154,6 +158,8 @@ class Plans:
         store.keep_plan(session, plan, now)
         risks = [step.risk for step in plan.steps]
         intents_log.log_intents(session, intents, asked, now, outcome="planned", plan_id=plan.plan_id, risks=risks)
+        if along is not None:
+            along(session, plan.plan_id)
         announce(self._house, session, plan, "planned")
         self._note_raised(session, plan, asked)
         if not waits:
