@@ -8,6 +8,7 @@ way. Wrong, expired and revoked tokens get the same answer.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -28,7 +29,7 @@ from sqlalchemy.orm import Session
 from config.clock import Clock
 from config.db import Database, prepare_runtime_folder
 from config.db_schema.kernel import ApiToken
-from config.errors import AuthRequired, Forbidden, NotFound, RoleRequired
+from config.errors import AuthRequired, Forbidden, NotFound, RoleRequired, Unavailable
 from config.logs import hide
 from config.settings import Settings
 
@@ -40,6 +41,8 @@ _SERVICE_TOKEN_LIFE = timedelta(seconds=60)
 _REUSED_UNTIL = timedelta(seconds=30)  # what a token that is used again has left
 _KNOWN_FOR_SEC = 1.0  # how long a revoked token may still pass: the cost of not asking the database each time
 _KNOWN_MAX = 1024
+_LOOK_AGAIN_SEC = 0.9  # for whoever stays: a token is revoked within a second
+_ADMIN_ID = "admin"
 _JWT_OPTIONS: Options = {"require": ["exp", "iss", "sub"], "verify_exp": False}
 
 
@@ -161,7 +164,7 @@ class Authority:
         """The caller behind `token` if that was settled a moment ago or needs no database; else None."""
         digest = sha256_of(token)
         if hmac.compare_digest(digest, self._admin_hash):
-            return Caller("admin", Role.ADMIN, "admin")
+            return Caller("admin", Role.ADMIN, _ADMIN_ID)
         if token.startswith("eyJ"):  # how every JWT begins: base64url of '{"'
             return self._service_caller(token)
         found = self._known.get(digest)
@@ -175,6 +178,17 @@ class Authority:
         if caller is None:
             caller = await self._db.reading(self._look_up, sha256_of(token))
         return caller
+
+    async def turned_bad(self, caller: Caller) -> Forbidden:
+        """Returned once the token that `caller` came with is no longer good: for what lasts longer than a request."""
+        while True:
+            await asyncio.sleep(_LOOK_AGAIN_SEC)
+            try:
+                await self._db.reading(self._must_be_good, caller)
+            except Forbidden as error:
+                return error
+            except Unavailable:  # that nobody can tell revokes nothing
+                continue
 
     def sign(self, caller: Caller) -> str:
         """A token of seconds that tells a peer who this service is and for whom it acts."""
@@ -210,12 +224,20 @@ class Authority:
             pass
         raise _not_good()
 
-    def _look_up(self, session: Session, digest: str) -> Caller:
-        row = session.scalar(select(ApiToken).where(ApiToken.token_sha256 == digest))
+    def _must_be_good(self, session: Session, caller: Caller) -> None:
+        """Forbidden where the caller's token is not; that of the admin and those of services are in no table."""
+        if caller.token_id != _ADMIN_ID and caller.role is not Role.SYSTEM:
+            self._good(session.get(ApiToken, caller.token_id))
+
+    def _good(self, row: ApiToken | None) -> ApiToken:
         if row is None or row.revoked_at is not None:
             raise _not_good()
         if row.expires_at is not None and row.expires_at <= self._clock.now():
             raise _not_good()
+        return row
+
+    def _look_up(self, session: Session, digest: str) -> Caller:
+        row = self._good(session.scalar(select(ApiToken).where(ApiToken.token_sha256 == digest)))
         caller = Caller(row.user, Role(row.role), row.token_id)
         _bound(self._known)
         self._known[digest] = (self._clock.monotonic() + _KNOWN_FOR_SEC, caller)

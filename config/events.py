@@ -2,8 +2,8 @@
 
 An event is appended in the same unit of work as the change it tells of, so neither is ever there
 without the other, and nothing is broadcast that is not stored. Subscribers in any process notice that
-something was committed (`Database.watcher`) and read on from the last id they saw; that same id is what
-SSE's `Last-Event-ID` carries.
+something was committed (`Database.watcher`, one for all of a process: `tail.py`) and read on from the last id they
+saw; that same id is what SSE's `Last-Event-ID` carries.
 
 Ids become visible in their order, because writers take turns (`config/db.py`): whoever has read up to an id has
 missed none below it.
@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -22,16 +23,16 @@ from sqlalchemy.orm import Session
 
 from config.clock import Clock
 from config.contracts.events import Event, Severity
-from config.db import CommitWatcher, Database
+from config.db import Database
 from config.db_schema.kernel import EventRow
 from config.errors import Unavailable
 from config.logs import correlation_id as current_correlation_id
 from config.logs import redacted
+from config.tail import BAD_WEATHER_SEC, Tail
 
 MAX_EVENT_BYTES = 4096  # CONTRACT, section 10: what a subscriber gets
 MAX_DATA_BYTES = MAX_EVENT_BYTES - 512  # the rest: names, ids and times around it
 _PAGE = 200
-_BAD_WEATHER_SEC = 1.0
 _APPEND = insert(EventRow.__table__)  # type: ignore[arg-type]  # a mapped class's table is a Table
 _log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Journal:
         self._db = database
         self._service = service
         self._clock = clock
+        self._tail: Tail | None = None
 
     def append(
         self,
@@ -76,27 +78,43 @@ class Journal:
 
         `prefixes` keeps only types that start with one of them, e.g. `("power.", "model.")`.
         """
-        watcher = await asyncio.to_thread(self._db.watcher)
-        try:
+        async with self._followed() as tail:
             last = await self.newest() if after is None else after
             while True:
-                page = await self._page(last)
+                news = tail.news  # taken before looking: what comes meanwhile is told
+                page = tail.after(last)
+                if page is None:
+                    page = await self._page(last)
                 for event in page:
                     last = event.id
                     if not prefixes or event.type.startswith(prefixes):
                         yield event
-                if len(page) < _PAGE:
-                    await _next_commit(watcher)
+                if not page:
+                    await tail.told(news)
+
+    @asynccontextmanager
+    async def _followed(self) -> AsyncIterator[Tail]:
+        """The tail that all of this process share; it is there while somebody follows."""
+        if self._tail is None or self._tail.is_over:
+            self._tail = Tail(self._db.watcher, self.newest, lambda last: self._db.reading(_page_after, last))
+        tail = self._tail
+        tail.followers += 1
+        try:
+            yield tail
         finally:
-            watcher.close()
+            tail.followers -= 1
+            if not tail.followers:
+                self._tail = None if self._tail is tail else self._tail
+                await tail.close()
 
     async def _page(self, last: int) -> list[Event]:
-        """The next events; none while the database does not answer, because a subscriber outlives that."""
-        try:
-            return await self._db.reading(_page_after, last)
-        except Unavailable as error:
-            _log.warning("events are not read for now: %s", error)
-            return []
+        """The next events after `last`; once the database answers, because a subscriber outlives that it does not."""
+        while True:
+            try:
+                return await self._db.reading(_page_after, last)
+            except Unavailable as error:
+                _log.warning("events are not read for now: %s", error)
+                await asyncio.sleep(BAD_WEATHER_SEC)
 
 
 def fitting(text: str, most_bytes: int) -> str:
@@ -106,14 +124,6 @@ def fitting(text: str, most_bytes: int) -> str:
     while (size := len(json.dumps(text)) - 2) > most_bytes:  # without its quotation marks
         text = text[: len(text) * most_bytes // size]
     return text
-
-
-async def _next_commit(watcher: CommitWatcher) -> None:
-    """Return soon after another connection committed, or once it may have while nobody could tell."""
-    try:
-        await watcher.committed()
-    except Unavailable:
-        await asyncio.sleep(_BAD_WEATHER_SEC)
 
 
 def _last_id(session: Session) -> int:

@@ -53,16 +53,30 @@ def tick(
         observed=_kept(picture) if outcome not in ("quiet", "held_back") else {},
         findings=[_finding(decision) for decision in decisions],
         decisions=[_decision(decision) for decision in decisions],
-        delegated=[decision.plan_id for decision in decisions if decision.verdict == "delegated" and decision.plan_id],
+        delegated=_delegated(decisions),
         outcome=outcome,
         note=note_of(decisions, mode),
         elapsed_ms=round(elapsed_ms, 3),
     )
 
 
-def broken(at: datetime, mode: AutonomyMode, started_by: str, why: str, elapsed_ms: float) -> Tick:
-    """What a tick leaves that came to no end."""
-    return Tick(at, mode, started_by, {}, {}, [], [], [], "failed", why, round(elapsed_ms, 3))
+def broken(
+    at: datetime, mode: AutonomyMode, started_by: str, decisions: Sequence[Decision], why: str, elapsed_ms: float
+) -> Tick:
+    """What a tick leaves that came to no end: the decisions that it had come to, the last one perhaps cut short."""
+    return Tick(
+        at=at,
+        mode=mode,
+        started_by=started_by,
+        inputs={},
+        observed={},
+        findings=[_finding(decision) for decision in decisions],
+        decisions=[_decision(decision) for decision in decisions],
+        delegated=_delegated(decisions),
+        outcome="failed",
+        note=why,
+        elapsed_ms=round(elapsed_ms, 3),
+    )
 
 
 def note_of(decisions: Sequence[Decision], mode: AutonomyMode) -> str:
@@ -103,6 +117,10 @@ def shown(kept: Tick) -> wire.Tick:
 def _kept(picture: Picture) -> dict[str, Any]:
     plain = autonomy.as_json(picture)
     return plain | {"plans": plain["plans"][:_MOST_PLANS]}
+
+
+def _delegated(decisions: Sequence[Decision]) -> list[str]:
+    return [decision.plan_id for decision in decisions if decision.verdict == "delegated" and decision.plan_id]
 
 
 def _finding(decision: Decision) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from config import audit
 from config.app import VERSION, House
 from config.auth import Caller, new_token
-from config.contracts.asking import DoorIntent, IntentAnswer
+from config.contracts.asking import DoorIntent, IntentAnswer, is_daughter
 from config.contracts.base import Page
 from config.contracts.power import PowerState, ServiceFigures, Window, WindowClose, WindowOpen
 from config.contracts.spawning import DoorSpawn, DoorSpawned, JobDetail
@@ -115,7 +115,7 @@ class Flows:
 
     async def result(self, result_id: str, caller: Caller) -> IntentAnswer:
         """What came of an intent or a daughter, as it really stands."""
-        if intents.is_daughter(result_id):
+        if is_daughter(result_id):
             return intents.daughter_shown(await self.daughter(result_id, caller))
         return await self._madre.result(result_id, caller)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ from config.contracts.asking import DoorIntent, IntentAnswer, IntentOrder, Inten
 from config.contracts.plans import Fault
 from config.contracts.spawning import JobDetail, JobStatus
 
-_SPAWN_ID = re.compile(r"spawn-[0-9a-f]{8}")
 _STATUS: Mapping[JobStatus, IntentStatus] = {
     "PENDING": "QUEUED",
     "RUNNING": "RUNNING",
@@ -19,11 +17,6 @@ _STATUS: Mapping[JobStatus, IntentStatus] = {
     "KILLED": "ERROR",
     "EXPIRED": "ERROR",
 }
-
-
-def is_daughter(result_id: str) -> bool:
-    """Whether an id is that of a daughter task; every other one is a correlation id."""
-    return _SPAWN_ID.fullmatch(result_id) is not None
 
 
 def passed_on(wish: DoorIntent, service: str) -> IntentOrder:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from config.contracts.base import Answer, Request, Timestamp
 from config.contracts.conversations import Confirmation, Mode, ProposedStep
@@ -15,8 +16,11 @@ from config.contracts.plans import Fault, Risk
 IntentType = Literal["chat", "plan", "exec", "spawn"]
 IntentStatus = Literal["QUEUED", "RUNNING", "WAITING", "DONE", "ERROR"]
 CorrelationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+NO_DAUGHTER = "`spawn-` and 8 hexadecimal digits is a daughter's name: an intent of that name could not be asked about"
+BY_HERSELF = "autonomy"  # the source of what madre does by herself: her loop takes such plans for its own
 Priority = Literal["P0", "P1", "P2"]
 MAX_PAYLOAD_BYTES = 262_144
+_DAUGHTER = re.compile(r"spawn-[0-9a-f]{8}")
 _TYPES = (
     "`chat`: as /madre/chat; `plan`: a plan is drawn up and waits, whatever its risk; `exec`: a plan that starts at "
     "once when its risk is LOW; `spawn`: a task for a daughter (`payload`: `code`, `task_type`, limits), as a plan."
@@ -25,6 +29,27 @@ _PAYLOAD = (
     "`action` with `arguments` names a registered action outright; `session_id` goes on with a conversation; for "
     "`spawn` the arguments of the task. At most 256 KiB."
 )
+
+
+def is_daughter(result_id: str) -> bool:
+    """Whether an id is that of a daughter task; every other one is a correlation id."""
+    return _DAUGHTER.fullmatch(result_id) is not None
+
+
+def _no_daughter(correlation_id: str) -> str:
+    if is_daughter(correlation_id):
+        raise ValueError(NO_DAUGHTER)
+    return correlation_id
+
+
+def _no_own_doing(source: str) -> str:
+    if source == BY_HERSELF:
+        raise ValueError(f"`{BY_HERSELF}` is the source of what madre does by herself; an order names another")
+    return source
+
+
+IntentName = Annotated[CorrelationId, AfterValidator(_no_daughter)]
+Source = Annotated[str, Field(max_length=32, pattern=r"^[\w.-]*$"), AfterValidator(_no_own_doing)]
 
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +74,7 @@ class DoorIntent(Request):
     payload: Annotated[dict[str, Any], Field(max_length=64, description=_PAYLOAD)] = {}
     require: Annotated[dict[str, bool], Field(max_length=10)] = {}
     priority: Priority = "P1"
-    correlation_id: CorrelationId | None = None
+    correlation_id: IntentName | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=64)] = {}
 
     _payload = field_validator("payload", "metadata")(_bounded)
@@ -66,8 +91,8 @@ class IntentOrder(Request):
 
     type: Annotated[IntentType, Field(description=_TYPES)]
     payload: Annotated[dict[str, Any], Field(max_length=80, description=_PAYLOAD)]
-    correlation_id: CorrelationId | None = None
-    source: Annotated[str, Field(max_length=32, pattern=r"^[\w.-]*$")] = ""
+    correlation_id: IntentName | None = None
+    source: Source = ""
 
     _payload = field_validator("payload")(_bounded_with_all)
 

@@ -71,6 +71,7 @@ class GatewaySettings(BaseSettings):
     rate_per_sec: Seconds = Field(default=200, description="Requests a second that one token may make, sustained.")
     rate_burst: Count = Field(default=400, description="Requests that one token may make at once, above the rate.")
     max_body_mb: Count = Field(default=16, description="The largest body the door takes, MiB; above: 413.")
+    sockets_per_user: Count = Field(default=16, description="WebSockets that one user may have open; above: 429.")
 
 
 class SwitchSettings(BaseSettings):

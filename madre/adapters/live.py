@@ -1,18 +1,19 @@
 """The WebSocket of a conversation: its plans as they go on, and what is said to it.
 
 What is told are events of the journal, read by their id: a slow client reads later and nothing queues up for it, and
-one that was away goes on where it stopped. A socket is told of its own user's plans alone, those of its conversation,
-or the one plan that it is named for.
+one that was away goes on where it stopped. What was said is done whether or not its socket is still there. A socket is
+told of its own user's plans alone, those of its conversation, or the one plan that it is named for; it stays for as
+long as the token is good that it was opened with.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from config.app import House
@@ -21,10 +22,11 @@ from config.contracts.conversations import ChatAnswer, ChatMessage
 from config.contracts.events import Event
 from config.contracts.live import SocketEvent, SocketMessage, Told
 from config.contracts.plans import Plan, PlanCancel, PlanConfirm
-from config.errors import BadRequest, Invalid, VX11Error
+from config.errors import BadRequest, Forbidden, Invalid, NotFound, Unavailable, VX11Error
 from config.problems.outgoing import problem_response
 
 B = TypeVar("B", bound=BaseModel)
+_MOST_ANSWERS = 32  # under way for one socket; madre lets a user have fewer turns, but each 429 is an answer too
 _TOLD: dict[str, Told] = {"plan.step.started": "tool_call_requested", "plan.step.done": "tool_result_received"}
 
 
@@ -66,8 +68,21 @@ class Live:
             await socket.send_denial_response(problem_response(error))
             return
         await socket.accept()
-        conversation = _Conversation(self._house, self._plans, self._talk, socket, session_id, caller)
-        await _first_of(conversation.tell(after), conversation.listen())
+        try:
+            async with asyncio.TaskGroup() as group:
+                conversation = _Conversation(self._house, self._plans, self._talk, socket, session_id, caller, group)
+                group.create_task(conversation.tell(after))
+                group.create_task(conversation.listen())
+                if caller.service is None:  # else whoever passes them on looks after their token
+                    group.create_task(self._let_go(caller))
+        except* WebSocketDisconnect:
+            pass  # the client has gone; what it ordered goes on
+        except* Forbidden as over:
+            with contextlib.suppress(WebSocketDisconnect):
+                await socket.close(WS_1008_POLICY_VIOLATION, str(over.exceptions[0]))
+
+    async def _let_go(self, caller: Caller) -> None:
+        raise await self._house.auth.turned_bad(caller)
 
     async def _after(self, socket: WebSocket) -> int:
         """The event after which to go on; without a word, whatever happens from now on."""
@@ -80,7 +95,7 @@ class Live:
 
 
 class _Conversation:
-    """One socket."""
+    """One socket; what it waits for beside listening and telling are tasks of `group`."""
 
     def __init__(
         self,
@@ -90,6 +105,7 @@ class _Conversation:
         socket: WebSocket,
         session_id: str,
         caller: Caller,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._house = house
         self._plans = plans
@@ -97,6 +113,8 @@ class _Conversation:
         self._socket = socket
         self._session_id = session_id
         self._caller = caller
+        self._group = group
+        self._answers: set[asyncio.Task[None]] = set()
 
     async def tell(self, after: int) -> None:
         """Send what the journal says of the plans that are this socket's."""
@@ -106,21 +124,23 @@ class _Conversation:
                     await self._send(_TOLD.get(event.type, "plan_updated"), await self._about(event), event)
 
     async def listen(self) -> None:
-        """Do what is said, one thing after another; what cannot be done is said, and the socket stays."""
-        while True:
-            text = await self._socket.receive_text()
-            try:
-                await self._heard(text)
-            except VX11Error as error:
-                await self._send("error_reported", {"code": error.code, "detail": error.detail, "hint": error.hint})
+        """Do what is said, one thing after another; what cannot be done is said, and the socket stays.
 
-    async def _heard(self, text: str) -> None:
+        Answers come when they are there: meanwhile there is more to hear, that something is to be cancelled above all.
+        """
+        while True:
+            heard = await self._socket.receive()
+            if heard["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(heard.get("code", 1000))
+            try:
+                await self._heard(heard.get("text"))
+            except VX11Error as error:
+                await self._refuse(error)
+
+    async def _heard(self, text: str | None) -> None:
         said = _read(text)
         if said.event_type == "message":
-            if self._talk is None:
-                raise BadRequest("Nobody answers here.")
-            message = _checked(ChatMessage, {**said.data, "session_id": self._session_id})
-            await self._send("message_received", (await self._talk.chat(message, self._caller)).model_dump(mode="json"))
+            await self._begin(_checked(ChatMessage, {**said.data, "session_id": self._session_id}))
             return
         self._caller.require(Scope.PLANS_WRITE)
         plan_id = str(said.data.get("plan_id", ""))
@@ -131,6 +151,27 @@ class _Conversation:
             plan = await self._plans.cancel(plan_id, PlanCancel(), self._caller)
         await self._send("status_changed", {"plan_id": plan.plan_id, "status": plan.status.value})
 
+    async def _begin(self, message: ChatMessage) -> None:
+        """Have a sentence answered, while no more than so many are."""
+        if self._talk is None:
+            raise BadRequest("Nobody answers here.")
+        if len(self._answers) >= _MOST_ANSWERS:
+            await asyncio.wait(self._answers, return_when=asyncio.FIRST_COMPLETED)
+        answering = self._group.create_task(self._answer(self._talk, message))
+        self._answers.add(answering)
+        answering.add_done_callback(self._answers.discard)
+
+    async def _answer(self, talk: Talk, message: ChatMessage) -> None:
+        try:
+            answer = await talk.chat(message, self._caller)
+        except VX11Error as error:
+            await self._refuse(error)
+        else:
+            await self._send("message_received", answer.model_dump(mode="json"))
+
+    async def _refuse(self, error: VX11Error) -> None:
+        await self._send("error_reported", {"code": error.code, "detail": error.detail, "hint": error.hint})
+
     def _is_ours(self, event: Event) -> bool:
         data = event.data
         return data.get("user") == self._caller.user and self._session_id in (
@@ -139,11 +180,17 @@ class _Conversation:
         )
 
     async def _about(self, event: Event) -> dict[str, Any]:
-        """The event's data; of a step, also what it was told and what came of it, which events do not hold."""
+        """The event's data; of a step, also what it was told and what came of it, which events do not hold.
+
+        The event may outlive its plan (retention): then it is all that there is to tell.
+        """
         data = {"event": event.type, **event.data}
         if event.type not in _TOLD:
             return data
-        plan = await self._plans.show(str(data["plan_id"]), self._caller)
+        try:
+            plan = await self._plans.show(str(data["plan_id"]), self._caller)
+        except (NotFound, Unavailable):
+            return data
         step = plan.steps[int(data["number"]) - 1].model_dump(mode="json")
         wanted = "arguments" if event.type == "plan.step.started" else "result"
         return {**data, wanted: step[wanted]}
@@ -159,21 +206,9 @@ class _Conversation:
         await self._socket.send_text(message.model_dump_json())
 
 
-async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends; a client that went away is no failure."""
-    running = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
-    try:
-        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for ended in done:
-            with contextlib.suppress(WebSocketDisconnect):
-                ended.result()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-def _read(text: str) -> SocketEvent:
+def _read(text: str | None) -> SocketEvent:
+    if text is None:
+        raise BadRequest("What is said here is JSON in a text frame.")
     try:
         return SocketEvent.model_validate_json(text)
     except ValidationError as error:

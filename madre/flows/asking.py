@@ -1,15 +1,16 @@
 """Madre as she is asked: `/madre/chat`, `/madre/intent`, and what came of it, for whoever asked and nobody else.
 
-One user may have so many turns at work, and begin so many a minute. An intent that takes longer than its caller wants
-to wait goes on without them; its row says what came of it.
+One user may have so many turns at work, and begin so many a minute. Each turn is a task of its own: whoever waits for
+it may leave, and it goes on without them; its row says what came of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -19,7 +20,7 @@ from config import audit, context7, deadline
 from config.app import House, every
 from config.auth import Caller, Scope
 from config.context7 import Conversation
-from config.contracts.asking import IntentAnswer, IntentOrder, Priority
+from config.contracts.asking import NO_DAUGHTER, IntentAnswer, IntentOrder, Priority, is_daughter
 from config.contracts.conversations import ChatAnswer, ChatMessage, SessionId, ShownConversation, ShownTopic, ShownTurn
 from config.contracts.plans import Fault, Plan
 from config.db_schema import new_id
@@ -36,7 +37,6 @@ from madre.store import asked as store
 
 _CLEAN_EVERY_SEC = 600.0
 _HURRY_SEC = 0.5  # what is left of a caller's deadline for the answer to travel
-_CUT_OFF = {"code": Unavailable.code, "detail": "Madre ended before this did."}
 _SPAWN_ACTIONS = {"python": "task.run_python", "shell": "task.run_shell"}
 _OWN_WORDS = frozenset({"text", "session_id", "context", "action", "arguments", "require", "priority", "metadata"})
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Asking:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While the block runs, conversations end in time; what an earlier life left open is said to be over."""
-        await self._house.db.writing(store.fail_unanswered, _CUT_OFF, self._house.clock.now())
+        await self._house.db.writing(self._hearing.cut_off)
         try:
             async with every(_CLEAN_EVERY_SEC, self.clean, name="conversations that are over")():
                 yield
@@ -75,24 +75,25 @@ class Asking:
         await self._house.db.writing(context7.forget_expired, self._house.clock.now())
 
     async def chat(self, body: ChatMessage, caller: Caller) -> ChatAnswer:
-        """Something said, answered."""
+        """Something said, answered; whoever stops waiting finds it in the conversation."""
         said = Said("chat", body.message, "chat", body.session_id or new_id("session"), body.context)
-        with self._turn(caller):
-            return await self._hearing.heard(said, caller)
+        turn = self._begun(said, caller)
+        await asyncio.wait({turn})
+        return _came_of(turn)
 
     async def ask(self, order: IntentOrder, caller: Caller) -> IntentAnswer:
         """An intent, as it stands once it is settled or its caller has waited long enough."""
         if order.correlation_id is not None:
             correlation_id.set(order.correlation_id)
+        if is_daughter(correlation_id.get()):
+            raise Invalid(NO_DAUGHTER, errors=[_wrong("correlation_id", NO_DAUGHTER)])
         said = _said(order)
         with deadline.arrived(None):  # its caller may leave before it is done
-            turn = asyncio.create_task(self._one(said, caller), name=f"turn {said.intent_id}")
-        self._under_way.add(turn)
-        turn.add_done_callback(self._ended)
+            turn = self._begun(said, caller)
         wait_sec = max(0.0, deadline.within(self._house.settings.madre.answer_wait_sec) - _HURRY_SEC)
         await asyncio.wait({turn}, timeout=wait_sec)
         if turn.done():
-            return self._answer(turn.result())
+            return self._answer(_came_of(turn))
         return IntentAnswer(
             correlation_id=correlation_id.get(),
             status="RUNNING",
@@ -128,23 +129,19 @@ class Asking:
         if not await self._house.db.writing(context7.forget, caller.user, session_id):
             raise NotFound(f"There is no conversation {session_id!r}.")
 
-    async def _one(self, said: Said, caller: Caller) -> ChatAnswer:
-        with self._turn(caller):
-            return await self._hearing.heard(said, caller)
-
-    @contextmanager
-    def _turn(self, caller: Caller) -> Iterator[None]:
-        """One turn of the caller's allowance; TooManyRequests where none is left."""
+    def _begun(self, said: Said, caller: Caller) -> asyncio.Task[ChatAnswer]:
+        """The turn, under way, whoever waits for it; TooManyRequests where the caller's allowance has none left."""
         wait_sec = self._allowance.enter(caller.user, self._house.clock.monotonic())
         if wait_sec > 0:
             raise TooManyRequests(f"{caller.user} asks too much at once.", retry_after_sec=wait_sec)
-        try:
-            yield
-        finally:
-            self._allowance.leave(caller.user)
+        turn = asyncio.create_task(self._hearing.heard(said, caller), name=f"turn {said.intent_id}")
+        self._under_way.add(turn)
+        turn.add_done_callback(functools.partial(self._ended, caller.user))
+        return turn
 
-    def _ended(self, turn: asyncio.Task[ChatAnswer]) -> None:
+    def _ended(self, user: str, turn: asyncio.Task[ChatAnswer]) -> None:
         self._under_way.discard(turn)
+        self._allowance.leave(user)
         if not turn.cancelled() and (failure := turn.exception()) is not None:
             _log.warning("%s ended with %r", turn.get_name(), failure)
 
@@ -162,6 +159,13 @@ class Asking:
     def _overridden(self, session: Session, caller: Caller, action: str, target: str, user: str) -> None:
         now = self._house.clock.now()
         audit.append(session, caller, action, target, {"of": user, "override": True}, now=now, service="madre")
+
+
+def _came_of(turn: asyncio.Task[ChatAnswer]) -> ChatAnswer:
+    """The answer of a turn that is done; Unavailable for one that madre's own end cut off."""
+    if turn.cancelled():
+        raise Unavailable("Madre ends.", hint="What became of it is known once she is back.")
+    return turn.result()
 
 
 def _said(order: IntentOrder) -> Said:
@@ -245,6 +249,7 @@ def _from_row(row: Task, plan: Plan | None) -> IntentAnswer:
     return answer.model_copy(
         update={
             "status": replies.status_of(plan),
+            "mode": replies.mode_of(plan),
             "response": replies.said_of(plan),
             "error": plan.error,
             "risk": plan.risk,

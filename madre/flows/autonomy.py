@@ -105,22 +105,26 @@ class Autonomy:
         if left is None or left.mode == "off":
             return
         began, now = self._house.clock.monotonic(), self._house.clock.now()
+        decisions: list[Decision] = []
         try:
             async with asyncio.timeout(self._settings.autonomy_interval_sec):
-                picture, decisions = await self._decided(left, now)
+                picture = await self._decide(left, now, decisions)
             kept = ticks.tick(now, left.mode, left.user, picture, decisions, self._since(began))
         except Exception as error:  # border: the next tick comes, and this one is on record
             _log.exception("a tick of autonomy failed")
-            kept = ticks.broken(now, left.mode, left.user, type(error).__name__, self._since(began))
+            kept = ticks.broken(now, left.mode, left.user, decisions, type(error).__name__, self._since(began))
         await self._house.db.writing(self._report, kept)
 
-    async def _decided(self, left: Running, now: datetime) -> tuple[Picture, list[Decision]]:
+    async def _decide(self, left: Running, now: datetime, decisions: list[Decision]) -> Picture:
+        """What was looked at; what is decided is in `decisions` as soon as it is, whatever happens afterwards."""
         picture = await self._observe(now)
         findings = autonomy.reason(picture, now)
         limits = self._limits(left)
         past = await self._house.db.reading(self._past, left.mode, limits, now)
-        decisions = autonomy.decide(findings, past, picture.plans, limits, now)
-        return picture, [await self._delegated(decision, left) for decision in decisions]
+        for decision in autonomy.decide(findings, past, picture.plans, limits, now):
+            decisions.append(_cut_short(decision))
+            decisions[-1] = await self._delegated(decision, left)
+        return picture
 
     async def _observe(self, now: datetime) -> Picture:
         plans, crashes, upkeep, live = await self._house.db.reading(self._rows, now)
@@ -159,7 +163,7 @@ class Autonomy:
         )
 
     def _past(self, session: Session, mode: AutonomyMode, limits: Limits, now: datetime) -> list[Past]:
-        return store.decisions_since(session, now - max(autonomy.REMEMBERED, limits.cooldown), mode)
+        return store.past_since(session, now - max(autonomy.REMEMBERED, limits.cooldown), mode)
 
     async def _delegated(self, decision: Decision, left: Running) -> Decision:
         """The decision once its act is a plan; one that cannot be planned says why."""
@@ -217,6 +221,11 @@ class Autonomy:
 
     def _since(self, began: float) -> float:
         return (self._house.clock.monotonic() - began) * 1000
+
+
+def _cut_short(decision: Decision) -> Decision:
+    """The decision should its act come to no end: that it was tried is known, and others have their turn."""
+    return replace(decision, verdict="failed", why="cut short") if decision.verdict == "delegated" else decision
 
 
 def _starter(left: Running) -> Caller:

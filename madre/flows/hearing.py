@@ -2,12 +2,14 @@
 
 Every turn is read by the grammar first, whatever was answered before, so that an order after a chat is an order. What
 orders something becomes a plan; a question, a negation and plain talk never do, and are answered by a model. Each turn
-leaves a row (`tasks`), and the conversation goes on with it, in one unit of work at its end.
+leaves a row (`tasks`), and the conversation goes on with it, in one unit of work at its end; but that an order became a
+plan is kept together with the plan, so that a turn in which madre ends is known by what goes on after her.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -18,14 +20,14 @@ from sqlalchemy.orm import Session
 from config import context7
 from config.app import House
 from config.auth import Caller
-from config.context7 import Bounds, Conversation, Topic, Turn
+from config.context7 import Bounds, Conversation, Turn
 from config.contracts import intents as wire
 from config.contracts.asking import IntentType, Priority
 from config.contracts.conversations import ChatAnswer
 from config.contracts.plans import Plan, Status
 from config.contracts.power import Wake
 from config.db_schema import new_id
-from config.errors import Conflict, Internal, LaneMissing, VX11Error
+from config.errors import Conflict, Internal, LaneMissing, Unavailable, VX11Error
 from config.logs import correlation_id, redacted
 from config.services import FLEET, service_named
 from madre import replies
@@ -43,6 +45,7 @@ from madre.store.intents import log_intents
 _TALK = "switch.ask"  # ordering a model's words is talking: it needs the conversation, and no plan
 _SOON_SEC = 2.0  # a plan that needs no confirmation is waited for that long, because most are done by then
 _FIRST_LOOK_SEC = 0.02
+_CUT_OFF = {"code": Unavailable.code, "detail": "Madre ended before this did."}
 _CUT_SHORT = {"status": "ERROR", "error": {"code": Internal.code, "detail": "It was not brought to an end."}}
 
 
@@ -68,10 +71,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """What came of a turn: the answer, what was spoken of, and intents that were only talked about, with why."""
+    """What came of a turn: the answer, and intents that were only talked about, with why."""
 
     answer: ChatAnswer
-    about: Sequence[Topic] = ()
     talked_about: Sequence[Intent] = ()
     outcome: str = "chat"
 
@@ -93,12 +95,26 @@ class Hearing:
         try:
             came = await self._come_of(said, conversation, caller)
         except VX11Error as error:
-            came = _Came(_refusal(said, error))
+            came = await self._refused(said, error, caller)
         except Exception:
             await self._house.db.writing(store.settle_asked, said.intent_id, _CUT_SHORT, self._house.clock.now())
             raise
         await self._house.db.writing(self._end, said, came, caller)
         return came.answer
+
+    def cut_off(self, session: Session) -> None:
+        """Say of the turns that an earlier life left that they are over; what was said in them stays as said."""
+        now = self._house.clock.now()
+        for row in store.fail_unanswered(session, _CUT_OFF, now):
+            turn = Turn(row.created_at, "user", row.text, row.task_id)
+            context7.go_on(session, row.user, row.session_id or row.task_id, [turn], (), now, self._bounds)
+
+    async def _refused(self, said: Said, error: VX11Error, caller: Caller) -> _Came:
+        """The refusal; where there is a plan already, that: it goes on, and nobody is to order it a second time."""
+        plan_id = await self._house.db.reading(store.plan_of, said.intent_id)
+        if plan_id is None:
+            return _Came(_refusal(said, error))
+        return _Came(planned(said, await self._plans.show(plan_id, caller), [error.detail]))
 
     async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
         await self._require(said.require)
@@ -116,16 +132,17 @@ class Hearing:
         _must_do_without([name for name, must in said.require.items() if not must], intents)
         plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
-        return _Came(planned(said, plan, warnings), spoken_of(intents, now))
+        return _Came(planned(said, plan, warnings))
 
     async def _drawn_up(self, said: Said, intents: Sequence[Intent], guess: Guess, caller: Caller) -> Plan:
         """The plan of these intents, which waits however harmless where a model guessed at them; where there is none,
         the warnings of the reading say more."""
         asked = asked_by(caller, said.text, said.source, said.session_id)
         hold = said.kind == "plan" or bool(guess.opinions)
+        along = functools.partial(self._planned, said=said, intents=intents, caller=caller)
         try:
             return await self._plans.draw_up(
-                list(map(_wire, intents)), asked, caller, hold=hold, opinions=guess.opinions
+                list(map(_wire, intents)), asked, caller, hold=hold, opinions=guess.opinions, along=along
             )
         except LaneMissing as error:
             raise LaneMissing(" ".join([error.detail, *guess.reading.warnings]), hint=error.hint) from error
@@ -160,11 +177,11 @@ class Hearing:
                 hint=error.hint,
                 **noted,
             )
-            return _Came(degraded, (), spoken, outcome)
+            return _Came(degraded, spoken, outcome)
         answer = said.answer(
             response=heard.reply, status="DONE", mode="SWITCH", provider=heard.provider, model=heard.model, **noted
         )
-        return _Came(answer, (), spoken, outcome)
+        return _Came(answer, spoken, outcome)
 
     async def _settled(self, plan: Plan, caller: Caller) -> Plan:
         """The plan a moment later, over or not; as it is where it waits for somebody."""
@@ -203,6 +220,15 @@ class Hearing:
         store.add_asked(session, asked, now)
         return context7.find(session, caller.user, said.session_id, now)
 
+    def _planned(
+        self, session: Session, plan_id: str, *, said: Said, intents: Sequence[Intent], caller: Caller
+    ) -> None:
+        """Keep what the turn came to with the plan itself: from here on it goes on, whoever lives to tell of it."""
+        now = self._house.clock.now()
+        store.settle_asked(session, said.intent_id, {"plan_id": plan_id}, now)
+        turn = Turn(now, "user", redacted(said.text), said.intent_id, plan_id)
+        context7.go_on(session, caller.user, said.session_id, [turn], spoken_of(intents, now), now, self._bounds)
+
     def _end(self, session: Session, said: Said, came: _Came, caller: Caller) -> None:
         now, answer = self._house.clock.now(), came.answer
         columns = {
@@ -212,16 +238,15 @@ class Hearing:
             "degraded": answer.degraded,
             "response": answer.response and redacted(answer.response),
             "error": answer.error and answer.error.model_dump(),
-            "plan_id": answer.plan_id,
         }
         store.settle_asked(session, said.intent_id, columns, now)
         if came.talked_about:
             asked = asked_by(caller, said.text, said.source, said.session_id)
             log_intents(session, map(_wire, came.talked_about), asked, now, outcome=came.outcome)
-        turns = [Turn(now, "user", redacted(said.text), answer.intent_id, answer.plan_id)]
+        turns = [] if answer.plan_id else [Turn(now, "user", redacted(said.text), answer.intent_id)]
         if answer.response and not answer.degraded:
             turns.append(Turn(now, "assistant", redacted(answer.response), answer.intent_id, answer.plan_id))
-        context7.go_on(session, caller.user, said.session_id, turns, came.about, now, self._bounds)
+        context7.go_on(session, caller.user, said.session_id, turns, (), now, self._bounds)
 
 
 def _read(text: str, conversation: Conversation | None, now: datetime) -> Reading:

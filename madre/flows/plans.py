@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 
@@ -35,6 +35,7 @@ from madre.store import intents as intents_log
 from madre.store import plans as store
 from madre.store import rails
 
+Along = Callable[[Session, str], None]  # what whoever asks keeps of the plan by that id, together with it
 _SWEEP_SEC = 30.0
 _RAILS_SPOKE = frozenset({"lane_missing", "service_absent", "role_required", "conflict"})
 
@@ -64,14 +65,16 @@ class Plans:
         *,
         hold: bool = False,
         opinions: Sequence[Opinion] = (),
+        along: Along | None = None,
     ) -> wire.Plan:
         """The plan that these intents come to: LOW starts at once, MED and HIGH wait, with a token in the answer.
 
-        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them. An
-        error of the tree where one of them cannot be done; that is on record.
+        With `hold` a LOW one waits too. `opinions` are a model's, one for each intent, where it guessed at them.
+        `along` is done in the unit of work that commits the plan. An error of the tree where one of them cannot be
+        done; that is on record.
         """
         try:
-            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinions)
+            plan, token = await self._house.db.writing(self._drawn_up, intents, asked, caller, hold, opinions, along)
         except VX11Error as refusal:
             await self._house.db.writing(self._refused, intents, asked, refusal)
             raise
@@ -148,6 +151,7 @@ class Plans:
         caller: Caller,
         hold: bool,
         opinions: Sequence[Opinion],
+        along: Along | None,
     ) -> tuple[Plan, Token | None]:
         now = self._house.clock.now()
         self._must_have_room(session, caller)
@@ -160,6 +164,8 @@ class Plans:
         store.keep_plan(session, plan, now)
         risks = [step.risk for step in plan.steps]
         intents_log.log_intents(session, intents, asked, now, outcome="planned", plan_id=plan.plan_id, risks=risks)
+        if along is not None:
+            along(session, plan.plan_id)
         announce(self._house, session, plan, "planned")
         self._note_raised(session, plan, asked)
         if not waits:

@@ -68,9 +68,17 @@ def asked_by(session: Session, user: str | None, correlation_id: str) -> Task | 
     return session.scalar(rows.order_by(Task.created_at.desc(), Task.task_id.desc()).limit(1))
 
 
-def fail_unanswered(session: Session, error: Mapping[str, Any], now: datetime) -> int:
-    """What an earlier life of madre was in the middle of ended with that life; how many."""
+def plan_of(session: Session, task_id: str) -> str | None:
+    """The plan that came of it, from the moment there is one."""
+    return session.scalar(select(Task.plan_id).where(Task.task_id == task_id))
+
+
+def fail_unanswered(session: Session, error: Mapping[str, Any], now: datetime) -> list[Task]:
+    """Say of what an earlier life of madre was in the middle of that it ended with that life; all of it.
+
+    What had become a plan goes on, as plans do: it is not among it.
+    """
     rows = list(session.scalars(select(Task).where(Task.status.in_(_UNDER_WAY), Task.plan_id.is_(None))))
     for row in rows:
         row.status, row.mode, row.degraded, row.error, row.updated_at = "ERROR", "FALLBACK", True, dict(error), now
-    return len(rows)
+    return rows

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from config.auth import Role
+from config.contracts.asking import BY_HERSELF
 from config.contracts.autonomy import AutonomyMode, Verdict
 from config.db_schema.kernel import AuditLog
 from config.db_schema.madre import PlanRow, PlanStep, PowerEvent, SchedulerHistory, SystemState
@@ -18,7 +19,7 @@ from config.paging import Position
 from madre.autonomy import Past, PlanSeen, Upkeep
 from madre.ticks import Tick
 
-SOURCE = "autonomy"  # what plans say that the loop has made
+SOURCE = BY_HERSELF  # what plans say that the loop has made; no order may say it
 _KEY = "madre.autonomy"
 _OPEN = ("PENDING", "WAITING", "RUNNING")
 _NOTHING_CAME_OF_IT = ("quiet", "held_back")
@@ -97,17 +98,30 @@ def last_tick_at(session: Session) -> datetime | None:
     return session.scalar(select(SchedulerHistory.at).order_by(SchedulerHistory.id.desc()).limit(1))
 
 
-def decisions_since(session: Session, since: datetime, mode: str) -> list[Past]:
-    """What was decided from `since` on in this mode, of ticks that something came of."""
+def past_since(session: Session, since: datetime, mode: str) -> list[Past]:
+    """What was decided in this mode from `since` on, of ticks that something came of.
+
+    A plan of the loop's own that no tick tells of is a decision too: that tick died before its row.
+    """
     rows = select(SchedulerHistory.at, SchedulerHistory.decisions).where(
         SchedulerHistory.at >= since,
         SchedulerHistory.mode == mode,
         SchedulerHistory.outcome.not_in(_NOTHING_CAME_OF_IT),
     )
+    kept = [(at, one) for at, decisions in session.execute(rows) for one in decisions]
+    decided = [Past(at, one["rule"], one["subject"], cast(Verdict, one["verdict"])) for at, one in kept]
+    if mode != "active":
+        return decided
+    told_of = {one["plan_id"] for _at, one in kept if one["verdict"] == "delegated"}
+    return decided + [past for plan_id, past in _planned_since(session, since) if plan_id not in told_of]
+
+
+def _planned_since(session: Session, since: datetime) -> list[tuple[str, Past]]:
+    rows = select(PlanRow).where(PlanRow.source == SOURCE, PlanRow.created_at >= since)
     return [
-        Past(at, one["rule"], one["subject"], cast(Verdict, one["verdict"]))
-        for at, decisions in session.execute(rows)
-        for one in decisions
+        (row.plan_id, Past(row.created_at, *about, "delegated"))
+        for row in session.scalars(rows)
+        if (about := _about(row.text))
     ]
 
 

@@ -54,7 +54,7 @@ class Passage:
         self._house = house
         self._waking = waking
         self._limit = limit
-        self._sockets = WebSocketPassage(house, waking, tickets)
+        self._sockets = WebSocketPassage(house, waking, limit, tickets)
         self._session: ByteClient | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,10 +1,16 @@
-"""WebSockets through the door: both directions pumped, text and binary, close codes kept."""
+"""WebSockets through the door: both directions pumped, text and binary, close codes kept.
+
+They last, so they are bounded in number for each user, and end when the token ends that they were opened with: the
+service behind knows no token of the caller's.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import aiohttp
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from yarl import URL
@@ -12,9 +18,10 @@ from yarl import URL
 from config.app import House
 from config.auth import TOKEN_HEADER, Caller, token_in
 from config.clients import CORRELATION_HEADER, ByteClient
-from config.errors import Forbidden, VX11Error
+from config.errors import Forbidden, TooManyRequests, VX11Error
 from config.logs import correlation_id
 from config.problems.outgoing import problem_response
+from tentaculo_link.limits import Places, RateLimit
 from tentaculo_link.tickets import Tickets
 from tentaculo_link.waking import Waking
 
@@ -25,20 +32,33 @@ _UPSTREAM_LOST = 1014  # IANA's close-code registry: bad gateway
 class WebSocketPassage:
     """Joins a client's WebSocket with one of the service behind."""
 
-    def __init__(self, house: House, waking: Waking, tickets: Tickets) -> None:
+    def __init__(self, house: House, waking: Waking, limit: RateLimit, tickets: Tickets) -> None:
         self._house = house
         self._waking = waking
+        self._limit = limit
+        self._places = Places(house.settings.gateway.sockets_per_user)
         self._tickets = tickets
         self._session: ByteClient | None = None
 
     async def pass_on(self, service: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Authenticate, wake, connect upstream, and pump until one side closes.
+        """Authenticate, wake, connect upstream, and pump until one side closes or the token is no longer good.
 
         A refusal is an HTTP answer before the handshake (the ASGI denial response).
         """
         socket = WebSocket(scope, receive, send)
         try:
             caller = await self._caller(socket)
+            self._must_have_room(caller)
+        except VX11Error as error:
+            await socket.send_denial_response(problem_response(error))
+            return
+        try:
+            await self._joined(service, caller, socket)
+        finally:
+            self._places.give_back(caller.user)
+
+    async def _joined(self, service: str, caller: Caller, socket: WebSocket) -> None:
+        try:
             await self._waking.ensure(service)
             upstream = await self._connect(service, caller, socket)
         except VX11Error as error:
@@ -50,7 +70,17 @@ class WebSocketPassage:
             return
         async with upstream:
             await socket.accept(subprotocol=upstream.protocol)
-            await _join(socket, upstream)
+            over = asyncio.ensure_future(self._house.auth.turned_bad(caller))
+            await _join(socket, upstream, over)
+
+    def _must_have_room(self, caller: Caller) -> None:
+        """Count the handshake as a request, and take one of the user's places; TooManyRequests without either."""
+        wait = self._limit.wait_for(caller.token_id, self._house.clock.monotonic())
+        if wait > 0:
+            raise TooManyRequests("This token is over its rate for now.", retry_after_sec=wait)
+        if not self._places.take(caller.user):
+            most = self._house.settings.gateway.sockets_per_user
+            raise TooManyRequests(f"{caller.user} has {most} WebSockets open.", hint="Close one that is not used.")
 
     async def _caller(self, socket: WebSocket) -> Caller:
         ticket = socket.query_params.get("ticket")
@@ -73,14 +103,27 @@ class WebSocketPassage:
         )
 
 
-async def _join(socket: WebSocket, upstream: aiohttp.ClientWebSocketResponse) -> None:
-    """Pump both ways; the first side to end ends the other."""
+async def _join(socket: WebSocket, upstream: aiohttp.ClientWebSocketResponse, over: asyncio.Future[Forbidden]) -> None:
+    """Pump both ways; the first side to end ends the other, and both end once it is `over`."""
     outward = asyncio.ensure_future(_to_client(socket, upstream))
     inward = asyncio.ensure_future(_to_service(socket, upstream))
-    await asyncio.wait({outward, inward}, return_when=asyncio.FIRST_COMPLETED)
-    for pump in (outward, inward):
-        pump.cancel()
-    await asyncio.gather(outward, inward, return_exceptions=True)
+    ends: set[asyncio.Future[Any]] = {outward, inward, over}
+    try:
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+    if over in done:
+        await upstream.close(code=WS_1008_POLICY_VIOLATION)
+        await _close(socket, WS_1008_POLICY_VIOLATION, over.result().detail)
+
+
+async def _close(socket: WebSocket, code: int, reason: str = "") -> None:
+    try:
+        await socket.close(code, reason)
+    except (RuntimeError, WebSocketDisconnect):
+        return  # the client closed at the same moment
 
 
 async def _to_service(socket: WebSocket, upstream: aiohttp.ClientWebSocketResponse) -> None:
@@ -101,7 +144,4 @@ async def _to_client(socket: WebSocket, upstream: aiohttp.ClientWebSocketRespons
             await socket.send_text(message.data)
         elif message.type is aiohttp.WSMsgType.BINARY:
             await socket.send_bytes(message.data)
-    try:
-        await socket.close(upstream.close_code or _UPSTREAM_LOST)
-    except (RuntimeError, WebSocketDisconnect):
-        return  # the client closed at the same moment
+    await _close(socket, upstream.close_code or _UPSTREAM_LOST)

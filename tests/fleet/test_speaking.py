@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
 from tests.support.chats import SMALL, Door, chatting_fleet
 from tests.support.eventually import eventually
+from tests.support.house import ADMIN_HEADERS
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -61,6 +64,36 @@ async def test_an_order_opens_a_real_window_and_the_next_one_closes_it(door: Doo
     assert closed["actions"][0]["action"] == "power.close_window"
     assert closed["status"] == "DONE", closed
     await door.fleet.comes_to("hermes", "asleep")
+
+
+async def said(socket: aiohttp.ClientWebSocketResponse, message: str) -> list[dict[str, Any]]:
+    """Say something over a socket; what it tells until there is an answer and the plan that came of it is done."""
+    await socket.send_json({"event_type": "message", "data": {"message": message}})
+    told: list[dict[str, Any]] = []
+    async with asyncio.timeout(60):
+        while not ({"message_received"} <= {one["type"] for one in told} and "plan.done" in events(told)):
+            told.append(await socket.receive_json())
+    return told
+
+
+def events(told: list[dict[str, Any]]) -> list[str]:
+    return [one["data"]["event"] for one in told if one["event_id"] is not None]
+
+
+async def test_what_is_said_over_a_socket_is_answered_and_told_as_it_is_done(door: Door) -> None:
+    address = door.fleet.url(8000) + "/madre/ws/e"
+    async with aiohttp.ClientSession(headers=ADMIN_HEADERS) as session, session.ws_connect(address) as socket:
+        opened = await said(socket, "abre una ventana para hermes durante 2 minutos")
+        (answer,) = (one["data"] for one in opened if one["type"] == "message_received")
+        assert (answer["mode"], answer["degraded"], answer["error"]) == ("MADRE", False, None), answer
+        assert {one["data"]["plan_id"] for one in opened} == {answer["plan_id"]}
+        assert events(opened)[0] == "plan.planned"
+        await door.fleet.comes_to("hermes", "ready")
+        closed = await said(socket, "ciérrala")
+        (answer,) = (one["data"] for one in closed if one["type"] == "message_received")
+        assert answer["actions"][0]["action"] == "power.close_window"
+    kept = (await door.call("GET", "/madre/sessions/e")).json()
+    assert [turn["speaker"] for turn in kept["turns"]] == ["user", "assistant"] * 2
 
 
 async def test_an_order_nobody_knows_is_guessed_by_a_model_and_never_just_done(door: Door) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from config.app import House
 from config.auth import Caller, Role
 from config.contracts.plans import Fault, Status
+from config.errors import Unavailable
 from config.settings import MadreSettings, PowerSettings
 from madre import plan as life
 from madre.app import create
@@ -62,16 +63,25 @@ class SpeakingDriver(ScriptedDriver):
 
 @dataclass
 class PromptRunner:
-    """Brings each plan to its end in its rows, with `result` for every step, unless it is told to hold them."""
+    """Brings each plan to its end in its rows, with `result` for every step, unless it is told to hold them.
+
+    With `hangs` nothing that is started ever begins; with `is_down` it cannot be started just now.
+    """
 
     house: House
     result: dict[str, Any] = field(default_factory=lambda: {"found": "nothing"})
     fault: Fault | None = None
     holds: bool = False
+    hangs: bool = False
+    is_down: bool = False
     started: list[str] = field(default_factory=list)
 
     async def start(self, plan_id: str) -> None:
         """Do what the plan says, as far as its rows go."""
+        if self.is_down:
+            raise Unavailable("Plans are not run just now.")
+        if self.hangs:
+            await asyncio.Event().wait()
         self.started.append(plan_id)
         if not self.holds:
             await self.house.db.writing(self.end, plan_id)

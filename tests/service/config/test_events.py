@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
+from sqlalchemy.orm import Session
 
 from config.clock import rfc3339
 from config.contracts.events import Event
-from config.db import Database
+from config.db import CommitWatcher, Database
 from config.events import MAX_DATA_BYTES, MAX_EVENT_BYTES, Journal
 from config.logs import correlation_id
-from tests.support import crowd
+from config.tail import KEPT
+from tests.support import crowd, databases
 from tests.support.clock import ManualClock
+from tests.support.eventually import eventually
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -115,6 +122,72 @@ async def test_many_writers_in_other_processes_are_seen_whole_and_in_order(datab
     assert {event.type for event in seen} == {"told.kept"}
     for service in services:
         assert [event.data["number"] for event in seen if event.source == service] == list(range(times))
+
+
+class Counted(Database):
+    """A database that counts how often it is watched and read."""
+
+    watchers = reads = 0
+
+    def watcher(self) -> CommitWatcher:
+        self.watchers += 1
+        return super().watcher()
+
+    async def reading(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.reads += 1
+        return await super().reading(work, *args, **kwargs)
+
+
+async def test_many_who_follow_are_one_who_looks(database: Database, journal: Journal) -> None:
+    own = Counted(database.url)
+    shared = Journal(databases.closed_later(own), "tentaculo_link", ManualClock())
+
+    async def watchers() -> int:
+        return own.watchers
+
+    async def is_read_on_from_here() -> bool:
+        return shared._tail is not None and shared._tail.after(1) is not None
+
+    async with AsyncExitStack() as stack:
+        all_of_them = [await stack.enter_async_context(aclosing(shared.subscribe(0))) for _ in range(20)]
+        tell(database, journal, "first")
+        assert [[event.type for event in await first(1, one)] for one in all_of_them] == [["first"]] * 20
+        await eventually(is_read_on_from_here, bool)
+        waiting = [asyncio.ensure_future(first(3, one)) for one in all_of_them]
+        own.reads = 0
+        await asyncio.to_thread(tell, database, journal, "a", "b", "c")
+        told = [[event.type for event in await one] for one in waiting]
+        assert told == [["a", "b", "c"]] * 20
+        assert (own.watchers, own.reads <= 2 * 3) == (1, True), own.reads
+    async with aclosing(shared.subscribe(0)) as again:
+        assert (await first(1, again))[0].type == "first"
+        assert await eventually(watchers, lambda count: count == 2), "nobody looked while nobody followed"
+
+
+async def test_who_is_slow_misses_nothing_and_holds_nobody_up(database: Database, journal: Journal) -> None:
+    own = databases.closed_later(Database(database.url))
+    shared = Journal(own, "tentaculo_link", ManualClock())
+    count = 3 * KEPT
+    async with aclosing(shared.subscribe(0)) as slow, aclosing(shared.subscribe(0)) as quick:
+        tell(database, journal, "e-0")
+        assert (await first(1, slow))[0].type == "e-0"
+        for number in range(1, count):
+            await asyncio.to_thread(tell, database, journal, f"e-{number}")
+        wanted = [f"e-{number}" for number in range(count)]
+        assert [event.type for event in await first(count, quick)] == wanted
+        assert [event.type for event in await first(count - 1, slow)] == wanted[1:]
+
+
+async def test_who_follows_is_told_why_nothing_comes_any_more(database: Database, journal: Journal) -> None:
+    class Blind(Database):
+        def watcher(self) -> CommitWatcher:
+            raise LookupError("nobody can tell")
+
+    blind = Journal(databases.closed_later(Blind(database.url)), "tentaculo_link", ManualClock())
+    for _ in range(2):
+        async with aclosing(blind.subscribe(0)) as events:
+            with pytest.raises(LookupError, match="nobody can tell"):
+                await first(1, events)
 
 
 async def test_ids_are_never_used_again(database: Database, journal: Journal) -> None:

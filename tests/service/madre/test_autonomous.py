@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
+from config.auth import Caller
 from config.contracts.autonomy import AutonomyStart
+from config.contracts.intents import Intent
+from config.contracts.plans import Plan
 from config.db_schema import AuditLog, EventRow, PlanRow, PowerEvent, SchedulerHistory
-from madre.flows.autonomy import Autonomy
+from madre.flows.autonomy import Autonomy, Planner
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.speech import ADA, ANA, OLGA, SpokenTo, spoken_to
@@ -168,6 +175,75 @@ async def test_a_tick_that_fails_is_a_row_too_and_the_next_one_comes(tmp_path: P
         (row,) = rows(madre, SchedulerHistory)
         assert (row.outcome, row.note) == ("failed", "OSError")
         assert (await tick(madre)).outcome == "quiet"
+
+
+@dataclass
+class Cut:
+    """Plans as the loop's own planner does, and then something happens: an error, or the end of the process."""
+
+    planner: Planner
+    after: int
+    error: BaseException
+
+    async def planned(self, intent: Intent, text: str, source: str, caller: Caller) -> Plan:
+        plan = await self.planner.planned(intent, text, source, caller)
+        self.after -= 1
+        if self.after == 0:
+            raise self.error
+        return plan
+
+
+def cut(madre: SpokenTo, after: int, error: BaseException) -> Autonomy:
+    well = madre.autonomy
+    return Autonomy(madre.house, well._reconciler, well._gauges, Cut(well._planner, after, error))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), asyncio.CancelledError()])
+async def test_what_a_broken_tick_has_planned_counts(tmp_path: Path, error: BaseException) -> None:
+    """After a bug there is a row, after a death there is none; the plans are there either way."""
+    clock = ManualClock()
+    async with spoken_to(tmp_path, clock=clock) as madre:
+        await start(madre, ADA, shadow=False, acts_per_hour=2)
+        clock.advance(8 * DAY_SEC)
+        with contextlib.suppress(asyncio.CancelledError):
+            await cut(madre, 1, error).tick()
+        assert len(rows(madre, PlanRow)) == 1
+        state = (await madre.call("GET", "autonomous")).json()
+        assert state["budget"] == {"acts_per_hour": 2, "used": 1, "left": 1}
+        assert [one["rule"] for one in state["cooling"]] == ["audit.unverified"]
+        verdicts = {one["rule"]: one["verdict"] for one in (await tick(madre)).decisions}
+        assert verdicts == {
+            "audit.unverified": "already_planned",
+            "db.unchecked": "delegated",
+            "maintenance.due": "over_budget",
+        }
+        assert (await madre.call("GET", "autonomous")).json()["budget"]["left"] == 0
+
+
+async def test_a_broken_tick_says_what_it_had_done(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with spoken_to(tmp_path, clock=clock) as madre:
+        await start(madre, ADA, shadow=False)
+        clock.advance(8 * DAY_SEC)
+        await cut(madre, 2, ZeroDivisionError("a bug")).tick()
+        (row,) = rows(madre, SchedulerHistory)
+        assert (row.outcome, row.note) == ("failed", "ZeroDivisionError")
+        assert [one["verdict"] for one in row.decisions] == ["delegated", "failed"]
+        first, second = (plan.plan_id for plan in rows(madre, PlanRow))
+        assert {first, second} > set(row.delegated)
+        assert (await madre.call("GET", "autonomous")).json()["budget"]["used"] == 2
+
+
+async def test_what_always_breaks_a_tick_keeps_nothing_else_from_being_done(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with spoken_to(tmp_path, clock=clock) as madre:
+        await start(madre, ADA, shadow=False)
+        clock.advance(8 * DAY_SEC)
+        rules = set()
+        for _ in range(3):
+            await cut(madre, 1, ZeroDivisionError("a bug")).tick()
+            rules |= {one["rule"] for one in rows(madre, SchedulerHistory)[-1].decisions if one["verdict"] == "failed"}
+        assert rules == {"audit.unverified", "db.unchecked", "maintenance.due"}
 
 
 async def test_a_full_disk_is_told(tmp_path: Path) -> None:

@@ -217,6 +217,31 @@ async def test_what_is_no_intent_is_422(tmp_path: Path, kind: str, payload: dict
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
 
 
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"source": "autonomy"}, "what madre does by herself"),
+        ({"correlation_id": "spawn-0123abcd"}, "a daughter's"),
+    ],
+)
+async def test_names_that_mean_something_else_are_refused_with_a_word(
+    tmp_path: Path, fields: dict[str, str], word: str
+) -> None:
+    async with spoken_to(tmp_path) as madre:
+        body = {"type": "plan", "payload": {"text": "driver.blind: driver", **OPEN}, **fields}
+        refused = await madre.call("POST", "intent", ANA, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+        assert word in refused.text
+        assert (rows(madre, Task), rows(madre, PlanRow)) == ([], [])
+
+
+async def test_a_daughters_name_in_the_header_names_no_intent(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path) as madre:
+        body = {"type": "chat", "payload": {"text": "hello"}}
+        refused = await madre.call("POST", "intent", ANA, json=body, headers={"x-correlation-id": "spawn-0123abcd"})
+        assert (refused.status_code, "a daughter's" in refused.text) == (422, True)
+
+
 async def test_an_action_nobody_registered_is_404_with_those_that_are_near(tmp_path: Path) -> None:
     async with spoken_to(tmp_path) as madre:
         lost = await madre.call("POST", "intent", json={"type": "exec", "payload": {"action": "power.opn_window"}})

@@ -12,17 +12,20 @@ from typing import Any
 import aiohttp
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
 from config.app import House
-from config.auth import Caller, Role
+from config.auth import Caller, Role, new_token, sha256_of
 from config.contracts.plans import Status
+from config.db_schema import ApiToken, PlanRow, Task
 from madre.app import create
 from madre.plan import Plan
 from tests.support.clock import ManualClock
+from tests.support.eventually import eventually
 from tests.support.house import house_in
 from tests.support.plans import keep, running_plan, with_step
-from tests.support.power import ScriptedDriver
 from tests.support.server import served
+from tests.support.speech import SpeakingDriver
 
 NOTICE = ("comm.notify", {"message": "hello"})
 ANA = Caller("ana", Role.OPERATOR, "t-1")
@@ -37,6 +40,7 @@ class World:
     app: FastAPI
     url: str
     http: aiohttp.ClientSession
+    driver: SpeakingDriver
 
     def socket(
         self, session_id: str, caller: Caller = ANA, query: str = ""
@@ -44,6 +48,20 @@ class World:
         """A socket of `caller`, as a service that passes them on opens it."""
         headers = {"x-vx11-token": self.house.auth.sign(caller)}
         return self.http.ws_connect(f"{self.url}/madre/ws/{session_id}{query}", headers=headers)
+
+    async def speakers(self, session_id: str) -> list[str]:
+        """Who said something in ana's conversation."""
+        headers = {"x-vx11-token": self.house.auth.sign(ANA)}
+        async with self.http.get(f"{self.url}/madre/sessions/{session_id}", headers=headers) as answer:
+            return [turn["speaker"] for turn in (await answer.json()).get("turns", [])]
+
+    async def heard(self) -> None:
+        """Wait until a model was asked."""
+
+        async def look() -> list[Any]:
+            return self.driver.heard
+
+        await eventually(look, bool)
 
     async def start(self, plan: Plan) -> None:
         """Have a plan run."""
@@ -54,11 +72,11 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = ManualClock()
-    driver = ScriptedDriver(clock)
+    driver = SpeakingDriver(clock)
     house = house_in(tmp_path, "madre", clock=clock, transport=driver.transport())
     app = create(house, driver)
     async with served(app) as url, aiohttp.ClientSession() as http:
-        yield World(house, app, url, http)
+        yield World(house, app, url, http, driver)
 
 
 async def told(socket: aiohttp.ClientWebSocketResponse, until: str) -> list[dict[str, Any]]:
@@ -140,6 +158,82 @@ async def test_what_cannot_be_done_is_said_and_the_socket_stays(world: World, sa
             await socket.send_str(said)
             answer = await socket.receive_json(timeout=20)
             assert (answer["type"], answer["data"]["code"]) == ("error_reported", code)
+
+
+async def test_a_binary_frame_is_said_to_be_none_and_the_socket_stays(world: World) -> None:
+    async with world.socket("room") as socket:
+        for _ in range(2):
+            await socket.send_bytes(b'{"event_type": "cancel"}')
+            answer = await socket.receive_json(timeout=20)
+            assert (answer["type"], answer["data"]["code"]) == ("error_reported", "bad_request")
+
+
+async def test_a_turn_outlives_its_socket(world: World) -> None:
+    world.driver.silence = asyncio.Event()
+    async with world.socket("room") as socket:
+        await socket.send_json({"event_type": "message", "data": {"message": "hello"}})
+        await world.heard()
+    await world.start(running_plan(NOTICE, session_id="room"))  # madre has something to tell a client that has gone
+    world.driver.silence.set()
+    await eventually(lambda: world.speakers("room"), lambda said: said == ["user", "assistant"])
+    with world.house.db.read() as session:
+        (row,) = session.scalars(select(Task))
+        assert (row.status, row.response) == ("DONE", "Hello.")
+
+
+async def test_a_socket_goes_on_listening_while_an_answer_is_under_way(world: World) -> None:
+    world.driver.silence = asyncio.Event()
+    waiting = running_plan(NOTICE, session_id="elsewhere")
+    waiting = with_step(waiting, 1, not_before=world.house.clock.now().replace(year=2030))
+    await world.start(waiting)
+    async with world.socket("room") as socket:
+        await socket.send_json({"event_type": "message", "data": {"message": "hello"}})
+        await world.heard()
+        await socket.send_json({"event_type": "cancel", "data": {"plan_id": waiting.plan_id}})
+        assert (await socket.receive_json(timeout=20))["type"] == "status_changed"
+        world.driver.silence.set()
+        answer = await socket.receive_json(timeout=20)
+        assert (answer["type"], answer["data"]["response"]) == ("message_received", "Hello.")
+
+
+async def test_who_says_too_much_at_once_is_told_so_and_stays(world: World) -> None:
+    world.driver.silence = asyncio.Event()
+    most = world.house.settings.madre.parallel_per_user
+    async with world.socket("room") as socket:
+        for _ in range(most + 1):
+            await socket.send_json({"event_type": "message", "data": {"message": "hello"}})
+        refused = await socket.receive_json(timeout=20)
+        assert (refused["type"], refused["data"]["code"]) == ("error_reported", "rate_limited")
+        world.driver.silence.set()
+        assert {(await socket.receive_json(timeout=20))["type"] for _ in range(most)} == {"message_received"}
+
+
+async def test_an_event_outlives_its_plan(world: World) -> None:
+    plan = running_plan(NOTICE, session_id="room")
+    async with world.socket("room") as socket:
+        await world.start(plan)
+        first = (await told(socket, "plan.done"))[0]
+    with world.house.db.write() as session:
+        session.delete(session.get_one(PlanRow, plan.plan_id))
+    async with world.socket("room", query=f"?after={first['event_id'] - 1}") as socket:
+        again = (await told(socket, "plan.done"))[0]
+    assert again["data"]["event"] == "plan.step.done"
+    assert again["data"] == {key: value for key, value in first["data"].items() if key != "result"}
+
+
+async def test_a_socket_ends_with_its_token(world: World) -> None:
+    token = new_token()
+    with world.house.db.write() as session:
+        given = {"name": "laptop", "user": "ana", "role": "user", "expires_at": None, "replaced_by": None}
+        created = {"created_at": world.house.clock.now(), "revoked_at": None}
+        session.add(ApiToken(token_id="tok-1", token_sha256=sha256_of(token), **given, **created))
+    async with world.http.ws_connect(f"{world.url}/madre/ws/room", headers={"x-vx11-token": token}) as socket:
+        await socket.send_json({"event_type": "message", "data": {"message": "hello"}})
+        assert (await socket.receive_json(timeout=20))["type"] == "message_received"
+        with world.house.db.write() as session:
+            session.get_one(ApiToken, "tok-1").revoked_at = world.house.clock.now()
+        message = await socket.receive(timeout=20)
+        assert (message.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 1008)
 
 
 async def test_another_users_plan_is_not_there(world: World) -> None:

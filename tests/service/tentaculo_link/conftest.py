@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -150,8 +151,14 @@ def _streaming(world: World) -> APIRouter:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A door on a free port, with madre and switch behind it."""
-    offset = free_port_offset()
-    house = build_house("tentaculo_link", settings_in(tmp_path, port_offset=offset))
+    async with world_in(tmp_path) as world:
+        yield world
+
+
+@asynccontextmanager
+async def world_in(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    """The same, with settings of its own."""
+    house = build_house("tentaculo_link", settings_in(folder, port_offset=free_port_offset(), **settings))
     Base.metadata.create_all(databases.closed_later(house.db).writer)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(headers=ADMIN_HEADERS, timeout=20))

@@ -13,10 +13,10 @@ import pytest
 
 from config.app import House
 from config.auth import Caller
-from config.contracts.asking import DoorIntent
+from config.contracts.asking import DoorIntent, is_daughter
 from config.services import FLEET
 from tentaculo_link.app import create
-from tentaculo_link.intents import is_daughter, passed_on
+from tentaculo_link.intents import passed_on
 from tests.support.house import client_of, house_in
 from tests.support.speech import ANA, EVA, OLGA, SpokenTo, spoken_to
 
@@ -188,6 +188,7 @@ async def test_once_per_key(tmp_path: Path) -> None:
         {"text": "x", "intent_type": "dance"},
         {"text": "x", "priority": "P9"},
         {"text": "x", "correlation_id": "a b"},
+        {"text": "x", "correlation_id": "spawn-0123abcd"},
         {"text": "x", "payload": {"much": "x" * 262_144}},
         {"text": "x", "require": {"switch": "perhaps"}},
     ],

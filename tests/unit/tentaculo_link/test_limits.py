@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tentaculo_link.limits import RateLimit
+from tentaculo_link.limits import Places, RateLimit
 
 
 def test_a_burst_passes_and_the_next_is_told_how_long_to_wait() -> None:
@@ -54,3 +54,11 @@ def test_idle_keys_are_forgotten() -> None:
     for number in range(10_000):
         limit.wait_for(str(number), number * 1.0)
     assert len(limit._idle_at) < 5_000
+
+
+def test_each_has_so_many_places_and_one_given_back_is_free() -> None:
+    places = Places(2)
+    assert [places.take("a") for _ in range(3)] == [True, True, False]
+    assert places.take("b")
+    places.give_back("a")
+    assert [places.take("a"), places.take("a")] == [True, False]
