@@ -13,6 +13,7 @@ from madre.language import marks, typed
 from madre.language.clauses import Clause, clauses_of
 from madre.language.grammar import Match, best
 from madre.language.intent import Intent, Reading
+from madre.language.retraction import without_taken_back
 from madre.language.times import with_spans
 from madre.language.words import Kind, Token, tokens_of
 
@@ -31,8 +32,8 @@ def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
     if len(text) > LONGEST:
         return Reading(warnings=(f"longer than {LONGEST} characters: not read as an order",))
     tokens = with_spans(tokens_of(text, services), now)
-    clauses = clauses_of(tokens, text)
-    understood = list(_understood(clauses, services, text))
+    understood = without_taken_back(_understood(clauses_of(tokens, text), services, text))
+    clauses = [clause for clause, _ in understood]
     return Reading(
         intents=_with_finders(intent for clause, intent in understood if clause.may_act),
         is_question=any(clause.is_question for clause in clauses),
