@@ -15,7 +15,7 @@ from typing import Any
 from madre.actions import ACTIONS, Action, Heard
 from madre.language import marks
 from madre.language.clauses import Clause
-from madre.language.hearing import Hearable, hear, listened
+from madre.language.hearing import ONE_EACH, Hearable, hear, listened
 from madre.language.lexicon import VERBS
 from madre.language.words import Kind, Token
 
@@ -139,10 +139,11 @@ def _fit(
             continue
         value, places_of_it = found
         explained |= places_of_it
-        if argument.how is Heard.NAME and isinstance(value, list):
+        heard[argument.how] = value
+        if argument.how in ONE_EACH and isinstance(value, list):
             value, others = value[0], tuple(value[1:])
             several = (argument.name, others) if others else several
-        arguments[argument.name] = heard[argument.how] = value
+        arguments[argument.name] = value
     return _weighed(phrase, tokens, content, explained, arguments, heard, several)
 
 

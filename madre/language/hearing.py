@@ -43,6 +43,7 @@ class Hearable:
 
 
 Found = tuple[Any, frozenset[int]] | None
+ONE_EACH = frozenset([Heard.NAME, Heard.SERVICE, Heard.ID, Heard.FILE])  # heard as lists: an intent for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _values(annotation: Any) -> tuple[str, ...]:
 
 
 def _service(_argument: Listened, around: Hearable) -> Found:
-    return next(((token.word, frozenset([i])) for i, token in around.of(Kind.SERVICE)), None)
+    return _listed(around, [(i, token.word) for i, token in around.of(Kind.SERVICE)])
 
 
 def _services(_argument: Listened, around: Hearable) -> Found:
@@ -164,10 +165,26 @@ def _code(_argument: Listened, around: Hearable) -> Found:
 
 
 def _id(_argument: Listened, around: Hearable) -> Found:
-    for i, token in around.of(Kind.NAME, Kind.NUMBER, Kind.QUOTE):
-        if any(letter.isdigit() for letter in token.text):
-            return token.text, frozenset([i])
-    return None
+    named = around.of(Kind.NAME, Kind.NUMBER, Kind.QUOTE)
+    return _listed(around, [(i, token.text) for i, token in named if any(map(str.isdigit, token.text))])
+
+
+def _listed(around: Hearable, named: Sequence[tuple[int, str]]) -> Found:
+    """The first of some things and those said in one list with it: `switch, hermes and the service spawner`."""
+    if not named:
+        return None
+    listed = [named[0]]
+    for i, name in named[1:]:
+        if not _in_one_list(around.tokens[listed[-1][0] + 1 : i]):
+            break
+        listed.append((i, name))
+    return list(dict.fromkeys(name for _, name in listed)), frozenset(i for i, _ in listed)
+
+
+def _in_one_list(between: Sequence[Token]) -> bool:
+    """Whether what stands between two things only lists them; a noun may be said again."""
+    joins = any(token.word in marks.JOINERS or token.word == "," for token in between)
+    return joins and not any(token.is_verb or (_is_content(token) and not token.concepts) for token in between)
 
 
 def _source(_argument: Listened, around: Hearable) -> Found:
@@ -191,9 +208,9 @@ def _files(_argument: Listened, around: Hearable) -> Found:
     return ([token.text for _, token in found], frozenset(i for i, _ in found)) if found else None
 
 
-def _file(argument: Listened, around: Hearable) -> Found:
-    found = _files(argument, around)
-    return (found[0][0], frozenset([min(found[1])])) if found else None
+def _file(_argument: Listened, around: Hearable) -> Found:
+    named = around.of(Kind.NAME, Kind.QUOTE)
+    return _listed(around, [(i, token.text) for i, token in named if _AUDIO_FILE.match(token.text)])
 
 
 def _choice(argument: Listened, around: Hearable) -> Found:

@@ -19,7 +19,7 @@ from madre.language.words import Kind, Token, tokens_of
 
 LONGEST = 16_384  # characters; what is longer is not read as an order
 _NO_THINGS = frozenset([Heard.DURATION, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
-_ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}
+_ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}  # all are lists
 
 
 def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
@@ -124,10 +124,7 @@ def _target(arguments: Mapping[str, Any]) -> str | None:
 def _pointed_at(heard: Mapping[Heard, Any]) -> dict[Heard, Any]:
     """What "it" is from now on: a service may be meant where several can be said, and the other way round."""
     found = {how: value for how, value in heard.items() if how not in _NO_THINGS}
-    for how, value in list(found.items()):
-        if how in _ALIKE:
-            found[_ALIKE[how]] = value[0] if isinstance(value, list) else [value]
-    return found
+    return found | {_ALIKE[how]: value for how, value in found.items() if how in _ALIKE}
 
 
 def _with_finders(intents: Iterator[Intent]) -> tuple[Intent, ...]:
