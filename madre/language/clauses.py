@@ -13,6 +13,7 @@ from itertools import pairwise, zip_longest
 
 from madre.language import marks
 from madre.language.numerals import words
+from madre.language.times import at_one_time
 from madre.language.words import Kind, Token
 
 CHECKABLE = ("drift", "incidents", "problems")  # what an act may hang on: a step before has found it
@@ -265,15 +266,17 @@ def _meant(parts: Sequence[list[Token]]) -> list[Clause]:
         lead = [token.word for token in part[: _lead(part)]]
         negated = (negated and marks.CONTRASTS.isdisjoint(lead)) or _is_denied(part)
         condition = condition if marks.OTHERWISE.isdisjoint(lead) else None
-        rest = part[_lead(part) :]
+        rest: Sequence[Token] = part[_lead(part) :]
         if rest and _is_condition(rest[0]):
             condition, unknown, rest = _condition(rest)
             doubt = doubt or unknown
             is_last = not rest and number == len(parts) - 1
             if clauses and (is_last or not lead):
                 clauses[-1] = replace(clauses[-1], condition=condition)
-        if rest:
-            clauses.append(Clause(tuple(rest), is_negated=negated, denies=_says_no(rest), condition=condition))
+        said, unknown = at_one_time(rest)
+        doubt = doubt or unknown
+        if said:
+            clauses.append(Clause(said, is_negated=negated, denies=_says_no(rest), condition=condition))
     return [replace(clause, doubt=doubt) for clause in clauses]
 
 
@@ -293,7 +296,7 @@ def _says_no(part: Sequence[Token]) -> bool:
     return any(token.word in marks.NEGATORS and token.word not in _INSTEAD for token in part)
 
 
-def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, list[Token]]:
+def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, Sequence[Token]]:
     """What a part hangs on, why that is doubtful, and what it asks for then."""
     place = next((i for i, token in enumerate(part) if not token.concepts.isdisjoint(CHECKABLE)), None)
     begin = 1 if place is None else place + 1
@@ -316,8 +319,12 @@ def _doubt(parts: Sequence[list[Token]]) -> str | None:
 
 
 def _doubted(token: Token, before: str, *, conditional: bool) -> str | None:
+    if token.doubt:
+        return token.doubt
     if token.word in marks.CHOICES:
         return f"{token.text!r} leaves a choice"
+    if token.word in marks.REPEATING:
+        return f"{token.text!r} is more than once: nothing here does a thing again by itself"
     if token.word in marks.UNKNOWABLE:
         return f"nobody here can tell {token.text!r}"
     if token.word in marks.EXCEPTIONS:

@@ -46,11 +46,18 @@ CONTRASTS = words("pero sino mejor simplemente but instead rather however en_su_
 JOINERS = words("y e and luego despues then entonces tambien also ademas plus & afterwards despues_de_eso")
 CHOICES = words("o u or either bien_o")
 CONDITIONS = words("si if en_caso_de in_case_of in_case en_caso_de_que siempre_que provided_that")
-UNKNOWABLE = words(  # what an act may hang on and nobody here can tell
+REPEATING = words(
+    """
+    cada every daily diariamente a_diario semanalmente weekly hourly nightly monthly mensualmente todos_los_dias
+    todas_las_noches todas_las_horas todas_las_mananas todas_las_tardes todas_las_semanas todos_los_meses each_day
+    each_night each_morning each_evening each_week each_month each_hour los_fines_de_semana entre_semana on_weekends
+    on_weekdays at_weekends una_vez_al_dia una_vez_a_la_semana once_a_day twice_a_day once_a_week once_an_hour
+    """
+)
+UNKNOWABLE = REPEATING | words(  # what an act may hang on and nobody here can tell
     """
     cuando when whenever unless salvo_que a_menos_que hasta_que until_after mientras while en_cuanto as_soon_as tras
-    despues_de_que after before antes_de_que antes_de despues_de cada every daily diariamente semanalmente weekly
-    hourly todos_los_dias todas_las_noches todas_las_horas
+    despues_de_que after before antes_de_que antes_de despues_de
     """
 )
 EXCEPTIONS = words("menos excepto salvo except excepting excluding but_not other_than apart_from")
