@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from madre.actions import ACTIONS, Action, Heard
+from madre.actions import ACTIONS, Action, Arguments, Heard
 from madre.language import marks
 from madre.language.clauses import Clause
 from madre.language.hearing import ONE_EACH, Hearable, hear, listened
@@ -164,11 +164,7 @@ def _weighed(
     if share < _enough(phrase):
         return None
     wrong = sum(1 for i in content if tokens[i].mended)
-    missing = tuple(
-        argument.name
-        for argument in listened(phrase.action.arguments)
-        if argument.is_required and argument.name not in arguments
-    )
+    missing = _missing(phrase.action.arguments, arguments)
     return Match(
         action=phrase.action,
         arguments=arguments,
@@ -179,6 +175,14 @@ def _weighed(
         heard=heard,
         several=several,
     )
+
+
+def _missing(wanted: type[Arguments], said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arguments that must be said and were not."""
+    required = [argument.name for argument in listened(wanted) if argument.is_required and argument.name not in said]
+    if wanted.one_of and said.keys().isdisjoint(wanted.one_of):
+        required.append(" or ".join(wanted.one_of))
+    return tuple(required)
 
 
 def _enough(phrase: Phrase) -> float:

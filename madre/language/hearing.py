@@ -102,6 +102,15 @@ def _duration(_argument: Listened, around: Hearable) -> Found:
     return None
 
 
+def _until(_argument: Listened, around: Hearable) -> Found:
+    """A span that is said by its end: `until 18:00`; `to one hour` is that too, `by one hour` is not."""
+    for i, token in around.of(Kind.SPAN):
+        is_end = token.grain == "until" or (i > 0 and around.tokens[i - 1].word in ("a", "to"))
+        if token.seconds is not None and is_end:
+            return round(token.seconds) if token.seconds >= 1 else token.seconds, frozenset([i])
+    return None
+
+
 def _memory(_argument: Listened, around: Hearable) -> Found:
     for i in sorted(around.free):
         if found := memory_at(around.tokens, i):
@@ -238,6 +247,7 @@ _EARS: Mapping[Heard, Callable[[Listened, Hearable], Found]] = {
     Heard.SERVICE: _service,
     Heard.SERVICES: _services,
     Heard.DURATION: _duration,
+    Heard.UNTIL: _until,
     Heard.MEMORY: _memory,
     Heard.COUNT: _count,
     Heard.NAME: _name,

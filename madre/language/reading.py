@@ -18,7 +18,7 @@ from madre.language.times import with_spans
 from madre.language.words import Kind, Token, tokens_of
 
 LONGEST = 16_384  # characters; what is longer is not read as an order
-_NO_THINGS = frozenset([Heard.DURATION, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
+_NO_THINGS = frozenset([Heard.DURATION, Heard.UNTIL, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
 _ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}  # all are lists
 
 
