@@ -18,8 +18,8 @@ FILLERS = words(
     there is are quickly immediately only named called new current from into as them him her us do perform some any
     which who file code there's i'd then also tambien besides ademas available installed over through via about down
     up by more longer mas modo mode running corriendo loaded cargados registered registrados existing together
-    another otros otras juntos yes yeah yep sure claro perfecto perfect great confirmo confirm adelante abierto abierta abiertos
-    abiertas despierto despierta despiertos despiertas activos activas encendido encendida awake
+    another otros otras juntos yes yeah yep sure claro perfecto perfect great confirmo confirm adelante abierto
+    abierta abiertos abiertas despierto despierta despiertos despiertas activos activas encendido encendida awake
     """
 )
 WISHES = words(  # what may stand before the verb of an order
