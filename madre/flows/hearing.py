@@ -105,7 +105,8 @@ class Hearing:
         now = self._house.clock.now()
         reading = Reading(said.intents)
         if not said.intents:  # in a thread: a very long text takes a while, and madre has others to look after
-            reading = await asyncio.to_thread(_read, said.text, conversation, now)
+            local = now.astimezone(self._house.settings.zone)
+            reading = await asyncio.to_thread(_read, said.text, conversation, local)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
         if may_be_guessed(reading):
@@ -116,6 +117,7 @@ class Hearing:
         _must_do_without([name for name, must in said.require.items() if not must], intents)
         plan = await self._settled(await self._drawn_up(said, intents, reading.warnings, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
+        warnings += dict.fromkeys(f"not before {_local(one.not_before)}" for one in intents if one.not_before)
         return _Came(planned(said, plan, warnings), spoken_of(intents, now))
 
     async def _drawn_up(self, said: Said, intents: Sequence[Intent], warnings: Sequence[str], caller: Caller) -> Plan:
@@ -230,6 +232,11 @@ def _read(text: str, conversation: Conversation | None, now: datetime) -> Readin
     if not again.acts or len(again.acts) < len(again.intents):
         return reading
     return replace(again, warnings=(*again.warnings, f"read as {spelled!r}, as spoken of before"))
+
+
+def _local(moment: datetime) -> str:
+    """A moment as it was said, with its offset: whose eight o'clock is meant is not to be guessed."""
+    return moment.isoformat(sep=" ", timespec="minutes")
 
 
 def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:
