@@ -107,8 +107,13 @@ def renewed(window: Window, ttl_sec: float, now: datetime) -> Window:
 
 def extended(window: Window, ttl_sec: float, now: datetime) -> Window:
     """The deadline moved to exactly `ttl_sec` from now, under the cap; Conflict once it is over."""
+    return replace(moved(window, now + timedelta(seconds=ttl_sec)), ttl_sec=ttl_sec)
+
+
+def moved(window: Window, deadline: datetime) -> Window:
+    """The deadline moved to exactly `deadline`, under the cap; Conflict once it is over."""
     _must_hold(window, "extended")
-    return replace(window, deadline=min(window.max_deadline, now + timedelta(seconds=ttl_sec)), ttl_sec=ttl_sec)
+    return replace(window, deadline=min(window.max_deadline, deadline))
 
 
 def held(window: Window, hold: bool, now: datetime, cap_sec: float) -> Window:

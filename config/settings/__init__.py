@@ -8,6 +8,7 @@ its own prefix, so the names people rely on (`VX11_POWER_WAKE_TTL_SEC`) stay fla
 from __future__ import annotations
 
 import os
+from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from config.settings.rooms import (
     SpawnerSettings,
     SwitchSettings,
 )
+from config.settings.zone import local_zone, zone_named
 
 __all__ = [
     "GatewaySettings",
@@ -69,6 +71,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."
     )
+    timezone: str | None = Field(
+        default=None,
+        description="The zone of clock times in what people say, as in Europe/Madrid; unset: the machine's.",
+    )
     bind: str = Field(
         default="127.0.0.1",
         description="Address the door listens on; with containers, the host's address that it is published on.",
@@ -97,6 +103,18 @@ class Settings(BaseSettings):
         if not (text and text.isascii() and text.isprintable() and text == text.strip()):
             raise ValueError("VX11_TOKEN is sent in a header: plain ASCII, no space at either end")
         return token
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            zone_named(name)
+        return name
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone of clock times that people say."""
+        return zone_named(self.timezone) if self.timezone else local_zone()
 
     @property
     def prefixes_path(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -17,7 +17,12 @@ __all__ = ["Action", "Arguments", "Domain", "Heard", "Nothing", "Risk", "Service
 
 
 class Arguments(BaseModel):
-    """What an action is told; its fields carry a `Heard` where a sentence can say them."""
+    """What an action is told; its fields carry a `Heard` where a sentence can say them.
+
+    `one_of` are fields of which exactly one is needed.
+    """
+
+    one_of: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -32,6 +37,7 @@ class Heard(StrEnum):
     SERVICE = "service"  # the service that is named
     SERVICES = "services"  # all services that are named
     DURATION = "duration"  # a time span, seconds
+    UNTIL = "until"  # a time span that is said by its end: `until 18:00`, `to one hour`; seconds from now
     MEMORY = "memory"  # an amount of memory, MiB
     COUNT = "count"  # a number that stands beside the lexicon's word of the field's name
     NAME = "name"  # the word for a thing nobody can list beforehand: a model

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.auth import Scope
 from config.contracts.power import Policy, Reason, WindowMode
 from madre.actions.action import Action, Arguments, Domain, Heard, Nothing, Risk, ServiceName, StepType
 
-_Ttl = Annotated[float, Field(ge=1, le=3600), Heard.DURATION]
+_Seconds = Annotated[float, Field(ge=1, le=3600)]
+_Ttl = Annotated[_Seconds, Heard.DURATION]
 _Window = Annotated[str | None, Field(default=None, pattern=r"^[A-Za-z0-9-]{1,64}$"), Heard.ID]
 
 
@@ -37,9 +38,18 @@ class HoldWindow(CloseWindow):
 
 
 class ExtendWindow(CloseWindow):
-    """Which window, and its new deadline, seconds from now."""
+    """Which window, and its new deadline: `ttl_sec` from now, or `by_sec` later than it is; one of the two."""
 
-    ttl_sec: _Ttl
+    one_of: ClassVar[tuple[str, ...]] = ("by_sec", "ttl_sec")
+
+    ttl_sec: Annotated[_Seconds | None, Heard.UNTIL] = None
+    by_sec: Annotated[_Seconds | None, Heard.DURATION] = None
+
+    @model_validator(mode="after")
+    def _one_deadline(self) -> Self:
+        if (self.ttl_sec is None) == (self.by_sec is None):
+            raise ValueError("give by_sec (so much later) or ttl_sec (so long from now), one of them")
+        return self
 
 
 class ApplyPolicy(Arguments):
@@ -136,7 +146,7 @@ ROWS = (
         owner="madre",
         reads=("power",),
         writes=("power",),
-        says=("extend window", "extend {services}", "extend"),
+        says=("extend window", "extend {services}", "extend", "add window {by_sec}"),
     ),
     Action(
         "power.apply_policy",

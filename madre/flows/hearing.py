@@ -119,12 +119,13 @@ class Hearing:
     async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
         await self._require(said.require)
         now = self._house.clock.now()
+        local = now.astimezone(self._house.settings.zone)  # "at eight" is eight o'clock there
         reading = Reading(said.intents)
         if not said.intents:  # in a thread: a very long text takes a while, and madre has others to look after
-            reading = await asyncio.to_thread(_read, said.text, conversation, now)
+            reading = await asyncio.to_thread(_read, said.text, conversation, local)
         if said.kind == "chat" and not _orders(reading):
             return await self._talk(said, reading, conversation, caller)
-        guess = await self._guessed(said, reading, caller, now) if may_be_guessed(reading) else Guess(reading)
+        guess = await self._guessed(said, reading, caller, local) if may_be_guessed(reading) else Guess(reading)
         reading = guess.reading
         intents = [completed(intent, conversation, now) for intent in reading.intents]
         if not intents:
@@ -132,6 +133,7 @@ class Hearing:
         _must_do_without([name for name, must in said.require.items() if not must], intents)
         plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
+        warnings += dict.fromkeys(f"not before {_local(one.not_before)}" for one in intents if one.not_before)
         return _Came(planned(said, plan, warnings))
 
     async def _drawn_up(self, said: Said, intents: Sequence[Intent], guess: Guess, caller: Caller) -> Plan:
@@ -259,6 +261,11 @@ def _read(text: str, conversation: Conversation | None, now: datetime) -> Readin
     if not again.acts or len(again.acts) < len(again.intents):
         return reading
     return replace(again, warnings=(*again.warnings, f"read as {spelled!r}, as spoken of before"))
+
+
+def _local(moment: datetime) -> str:
+    """A moment as it was said, with its offset: whose eight o'clock is meant is not to be guessed."""
+    return moment.isoformat(sep=" ", timespec="minutes")
 
 
 def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:

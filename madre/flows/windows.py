@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -99,6 +100,12 @@ class Windows:
             return windows.extended(window, body.ttl_sec, self._house.clock.now())
 
         return await self._change(body.window_id, extended, caller, "power.window.extend")
+
+    async def move(self, window_id: str, deadline: datetime, caller: Caller) -> power.Window:
+        """Move a window's deadline to a moment; doing so twice is doing so once."""
+        return await self._change(
+            window_id, lambda window: windows.moved(window, deadline), caller, "power.window.extend"
+        )
 
     async def _change(
         self, window_id: str, change: Callable[[Window], Window], caller: Caller, action: str

@@ -9,34 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from madre.language import marks
 from madre.language.numerals import words
+from madre.language.times import at_one_time
 from madre.language.words import Kind, Token
 
 CHECKABLE = ("drift", "incidents", "problems")  # what an act may hang on: a step before has found it
 _ENDS = frozenset(".!?;\n¿¡")
 _GREETINGS = words("hola hey hi hello oye oiga ok okay vale bueno bien please por_favor pls porfa y and pero but so")
 _SKIPPED = marks.FILLERS | marks.WISHES | marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.PRONOUNS
-_SKIPPED |= marks.NEGATORS | marks.WITHOUT
-_BETWEEN = marks.JOINERS | marks.CONTRASTS | marks.CHOICES
+_SKIPPED |= marks.NEGATORS | marks.WITHOUT | (marks.OTHERWISE - marks.OTHERS)
+_BETWEEN = marks.JOINERS | marks.CONTRASTS | marks.CHOICES | marks.OTHERWISE
+_LEAD = _BETWEEN | {","}
+_ASKED = marks.MODALS | marks.ASKED
 _FILLERS_AT_MOST = 32  # words without a meaning of their own before a verb; more are noise, and cost a look each
 _INSTEAD = words("en_vez_de en_lugar_de instead_of rather_than sin without")
 _HOW_ARE_YOU = words("esta estan va van anda andan sigue is are")
 _LOOKING = frozenset(["check", "show", "verify", "test", "discover"])
 _WHOLE = frozenset(["summarise", "translate", "write"])  # the prompt is the order itself
+_CHANGING = words("to a al the on off over")  # after the verb `switch`
+_SOMEBODY = words("someone somebody anyone anybody nobody alguien nadie")  # `someone should` asks nobody
 _TOWARDS = words("a al el la the to de le que that me nos us")
 _REST = frozenset(["ask", "notify"])  # the prompt is what follows
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One part of a sentence. `condition` is what must be found first; `doubt` is why it cannot be done as said."""
+    """One part of a sentence. `condition` is what must be found first; `doubt` is why it cannot be done as said.
+
+    `denies`: it says a no itself, not only one of the parts before it.
+    """
 
     tokens: tuple[Token, ...]
     is_question: bool = False
     is_negated: bool = False
+    denies: bool = False
     condition: str | None = None
     doubt: str | None = None
 
@@ -52,8 +61,7 @@ def clauses_of(tokens: Sequence[Token], text: str) -> list[Clause]:
     for sentence, asks in _sentences(tokens):
         parts = list(_parts(_unaddressed(sentence), text))
         handed_on = any(token.kind is Kind.QUOTE and token.word == "" for part in parts for token in part)
-        seen = [token for part in parts for token in part]
-        is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(seen)
+        is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(parts)
         meant = _meant(parts)
         if meant and all(clause.is_negated and all(map(_is_skipped, clause.tokens)) for clause in meant):
             found = [replace(clause, is_negated=True) for clause in found]  # "… No, don't."
@@ -90,22 +98,61 @@ def _unaddressed(sentence: list[Token]) -> list[Token]:
     return [*sentence[:first], *rest, *([sentence[first]] if means_it else [])]
 
 
-def _is_asked(sentence: Sequence[Token]) -> bool:
-    """Whether a sentence asks without a question mark: by its first word, or by one like `how to` anywhere."""
-    said = [token for token in sentence if token.kind is not Kind.MARK]
+def _is_asked(parts: Sequence[Sequence[Token]]) -> bool:
+    """Whether a sentence asks without a question mark: by how it begins, by a word like `how to` anywhere, or by a
+    `can you` before any of its verbs."""
+    said = [token for part in parts for token in part if token.kind is not Kind.MARK]
+    return _begins_asking(said) or _wonders(said) or any(map(_is_polite, parts))
+
+
+def _begins_asking(said: Sequence[Token]) -> bool:
     first = next((i for i, token in enumerate(said) if token.word not in _GREETINGS), None)
     if first is None:
         return False
     following = said[first + 1].word if first + 1 < len(said) else ""
     if said[first].word in marks.ASKING and following not in ("noche", "tarde", "semana"):
         return True
-    telling = "show" in said[first].concepts
-    for token, after in zip(said, [*said[1:], None], strict=True):
+    meant = next((token for token in said[first:] if not _is_skipped(token)), None)
+    return meant is not None and meant.word in marks.INTERROGATIVES and not meant.concepts
+
+
+def _wonders(said: Sequence[Token]) -> bool:
+    first = next((token for token in said if token.word not in _GREETINGS), None)
+    telling = first is not None and "show" in first.concepts
+    for token, after in zip_longest(said, said[1:]):
         if token.word in marks.EMBEDDED:
             return True
         if telling and token.word in marks.WONDERING and (after is None or after.word not in _HOW_ARE_YOU):
             return True
     return False
+
+
+def _is_polite(part: Sequence[Token]) -> bool:
+    """Whether a part is an order put as a question: `me puedes abrir`, `now could you open`; not `what you can do`."""
+    said = [token for token in part if token.kind is not Kind.MARK]
+    before_anything, relative = True, False
+    for i, token in enumerate(said):
+        if token.word in marks.MODALS and not token.concepts and said[i - 1].word not in _SOMEBODY:
+            if before_anything or (not relative and _asks_somebody(said, i)):
+                return True
+        elif token.word not in marks.ASKED:
+            relative = token.word in marks.RELATIVE
+        before_anything = before_anything and _is_courtesy(token)
+    return False
+
+
+def _asks_somebody(said: Sequence[Token], i: int) -> bool:
+    """Whether the modal at `i` is put to somebody, or before a verb; `switch should be up` is neither."""
+    following = said[i + 1 : i + _FILLERS_AT_MOST]
+    if said[i].word not in marks.IMPERSONAL or (following and following[0].word in marks.ASKED):
+        return True
+    verb = next((token for token in following if not _is_courtesy(token)), None)
+    return verb is not None and verb.is_verb
+
+
+def _is_courtesy(token: Token) -> bool:
+    """Whether a token may stand between `can` and the verb."""
+    return _is_skipped(token) or (token.word in _ASKED and not token.concepts)
 
 
 def _parts(sentence: Sequence[Token], text: str) -> Iterator[list[Token]]:
@@ -133,13 +180,21 @@ def _begins(sentence: Sequence[Token], i: int) -> bool:
     if not instead and token.word != "," and token.word not in _BETWEEN:
         return False
     within = range(i + 1, min(len(sentence), i + _FILLERS_AT_MOST))
-    following = next((j for j in within if not _is_skipped(sentence[j])), None)
+    following = next((j for j in within if not _is_courtesy(sentence[j])), None)
     if following is None:
         return False
     if instead:
         return _is_doing(sentence[following])
     denied = any(said.word in marks.NEGATORS for said in sentence[i:following])
-    return denied or sentence[following].is_verb or _is_condition(sentence[following])
+    return denied or _is_order(sentence, following) or _is_condition(sentence[following])
+
+
+def _is_order(sentence: Sequence[Token], i: int) -> bool:
+    """Whether a token is a verb; the service `switch` is one only as in `switch to eco`."""
+    if sentence[i].kind is not Kind.SERVICE:
+        return sentence[i].is_verb
+    following = sentence[i + 1] if i + 1 < len(sentence) else None
+    return sentence[i].is_verb and following is not None and (following.word in _CHANGING or bool(following.concepts))
 
 
 def _is_condition(token: Token) -> bool:
@@ -210,22 +265,24 @@ def _meant(parts: Sequence[list[Token]]) -> list[Clause]:
     for number, part in enumerate(parts):
         lead = [token.word for token in part[: _lead(part)]]
         negated = (negated and marks.CONTRASTS.isdisjoint(lead)) or _is_denied(part)
-        rest = part[_lead(part) :]
+        condition = condition if marks.OTHERWISE.isdisjoint(lead) else None
+        rest: Sequence[Token] = part[_lead(part) :]
         if rest and _is_condition(rest[0]):
             condition, unknown, rest = _condition(rest)
             doubt = doubt or unknown
             is_last = not rest and number == len(parts) - 1
             if clauses and (is_last or not lead):
                 clauses[-1] = replace(clauses[-1], condition=condition)
-        if rest:
-            clauses.append(Clause(tuple(rest), is_negated=negated, condition=condition))
+        said, unknown = at_one_time(rest)
+        doubt = doubt or unknown
+        if said:
+            clauses.append(Clause(said, is_negated=negated, denies=_says_no(rest), condition=condition))
     return [replace(clause, doubt=doubt) for clause in clauses]
 
 
 def _lead(part: Sequence[Token]) -> int:
     """How many tokens only join a part to the one before."""
-    lead = marks.JOINERS | marks.CONTRASTS | marks.CHOICES | {","}
-    return next((i for i, token in enumerate(part) if token.word not in lead or token.is_verb), len(part))
+    return next((i for i, token in enumerate(part) if token.word not in _LEAD or token.is_verb), len(part))
 
 
 def _is_denied(part: Sequence[Token]) -> bool:
@@ -234,7 +291,12 @@ def _is_denied(part: Sequence[Token]) -> bool:
     return any(one.word in marks.WITHOUT and not one.concepts and _is_doing(other) for one, other in pairwise(part))
 
 
-def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, list[Token]]:
+def _says_no(part: Sequence[Token]) -> bool:
+    """Whether a part is a no of its own: `don't open it`; not `without opening it`, nor `instead of opening it`."""
+    return any(token.word in marks.NEGATORS and token.word not in _INSTEAD for token in part)
+
+
+def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, Sequence[Token]]:
     """What a part hangs on, why that is doubtful, and what it asks for then."""
     place = next((i for i, token in enumerate(part) if not token.concepts.isdisjoint(CHECKABLE)), None)
     begin = 1 if place is None else place + 1
@@ -247,13 +309,27 @@ def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, list[Toke
 
 
 def _doubt(parts: Sequence[list[Token]]) -> str | None:
+    """Why a sentence cannot be done as it is said."""
+    before, conditional = "", False
     for token in (token for part in parts for token in part):
-        if token.concepts:
-            continue
-        if token.word in marks.CHOICES:
-            return f"{token.text!r} leaves a choice"
-        if token.word in marks.UNKNOWABLE:
-            return f"nobody here can tell {token.text!r}"
-        if token.word in marks.EXCEPTIONS:
-            return f"{token.text!r} leaves something out"
+        if not token.concepts and (why := _doubted(token, before, conditional=conditional)):
+            return why
+        before, conditional = token.word, conditional or _is_condition(token)
+    return None
+
+
+def _doubted(token: Token, before: str, *, conditional: bool) -> str | None:
+    if token.doubt:
+        return token.doubt
+    if token.word in marks.CHOICES:
+        return f"{token.text!r} leaves a choice"
+    if token.word in marks.REPEATING:
+        return f"{token.text!r} is more than once: nothing here does a thing again by itself"
+    if token.word in marks.UNKNOWABLE:
+        return f"nobody here can tell {token.text!r}"
+    if token.word in marks.EXCEPTIONS:
+        return f"{token.text!r} leaves something out"
+    branches = token.word in marks.OTHERWISE and before not in marks.BEFORE_ELSE
+    if branches or (conditional and token.word == "sino"):
+        return f"{token.text!r} asks for one thing or another"
     return None

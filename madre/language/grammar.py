@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from madre.actions import ACTIONS, Action, Heard
+from madre.actions import ACTIONS, Action, Arguments, Heard
 from madre.language import marks
 from madre.language.clauses import Clause
-from madre.language.hearing import Hearable, hear, listened
+from madre.language.hearing import ONE_EACH, Hearable, hear, listened
 from madre.language.lexicon import VERBS
 from madre.language.words import Kind, Token
 
@@ -139,10 +139,11 @@ def _fit(
             continue
         value, places_of_it = found
         explained |= places_of_it
-        if argument.how is Heard.NAME and isinstance(value, list):
+        heard[argument.how] = value
+        if argument.how in ONE_EACH and isinstance(value, list):
             value, others = value[0], tuple(value[1:])
             several = (argument.name, others) if others else several
-        arguments[argument.name] = heard[argument.how] = value
+        arguments[argument.name] = value
     return _weighed(phrase, tokens, content, explained, arguments, heard, several)
 
 
@@ -163,11 +164,7 @@ def _weighed(
     if share < _enough(phrase):
         return None
     wrong = sum(1 for i in content if tokens[i].mended)
-    missing = tuple(
-        argument.name
-        for argument in listened(phrase.action.arguments)
-        if argument.is_required and argument.name not in arguments
-    )
+    missing = _missing(phrase.action.arguments, arguments)
     return Match(
         action=phrase.action,
         arguments=arguments,
@@ -178,6 +175,14 @@ def _weighed(
         heard=heard,
         several=several,
     )
+
+
+def _missing(wanted: type[Arguments], said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arguments that must be said and were not."""
+    required = [argument.name for argument in listened(wanted) if argument.is_required and argument.name not in said]
+    if wanted.one_of and said.keys().isdisjoint(wanted.one_of):
+        required.append(" or ".join(wanted.one_of))
+    return tuple(required)
 
 
 def _enough(phrase: Phrase) -> float:

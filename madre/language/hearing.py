@@ -43,6 +43,7 @@ class Hearable:
 
 
 Found = tuple[Any, frozenset[int]] | None
+ONE_EACH = frozenset([Heard.NAME, Heard.SERVICE, Heard.ID, Heard.FILE])  # heard as lists: an intent for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def _values(annotation: Any) -> tuple[str, ...]:
 
 
 def _service(_argument: Listened, around: Hearable) -> Found:
-    return next(((token.word, frozenset([i])) for i, token in around.of(Kind.SERVICE)), None)
+    return _listed(around, [(i, token.word) for i, token in around.of(Kind.SERVICE)])
 
 
 def _services(_argument: Listened, around: Hearable) -> Found:
@@ -97,6 +98,15 @@ def _services(_argument: Listened, around: Hearable) -> Found:
 def _duration(_argument: Listened, around: Hearable) -> Found:
     for i, token in around.of(Kind.SPAN):
         if token.seconds is not None:
+            return round(token.seconds) if token.seconds >= 1 else token.seconds, frozenset([i])
+    return None
+
+
+def _until(_argument: Listened, around: Hearable) -> Found:
+    """A span that is said by its end: `until 18:00`; `to one hour` is that too, `by one hour` is not."""
+    for i, token in around.of(Kind.SPAN):
+        is_end = token.grain == "until" or (i > 0 and around.tokens[i - 1].word in ("a", "to"))
+        if token.seconds is not None and is_end:
             return round(token.seconds) if token.seconds >= 1 else token.seconds, frozenset([i])
     return None
 
@@ -164,10 +174,26 @@ def _code(_argument: Listened, around: Hearable) -> Found:
 
 
 def _id(_argument: Listened, around: Hearable) -> Found:
-    for i, token in around.of(Kind.NAME, Kind.NUMBER, Kind.QUOTE):
-        if any(letter.isdigit() for letter in token.text):
-            return token.text, frozenset([i])
-    return None
+    named = around.of(Kind.NAME, Kind.NUMBER, Kind.QUOTE)
+    return _listed(around, [(i, token.text) for i, token in named if any(map(str.isdigit, token.text))])
+
+
+def _listed(around: Hearable, named: Sequence[tuple[int, str]]) -> Found:
+    """The first of some things and those said in one list with it: `switch, hermes and the service spawner`."""
+    if not named:
+        return None
+    listed = [named[0]]
+    for i, name in named[1:]:
+        if not _in_one_list(around.tokens[listed[-1][0] + 1 : i]):
+            break
+        listed.append((i, name))
+    return list(dict.fromkeys(name for _, name in listed)), frozenset(i for i, _ in listed)
+
+
+def _in_one_list(between: Sequence[Token]) -> bool:
+    """Whether what stands between two things only lists them; a noun may be said again."""
+    joins = any(token.word in marks.JOINERS or token.word == "," for token in between)
+    return joins and not any(token.is_verb or (_is_content(token) and not token.concepts) for token in between)
 
 
 def _source(_argument: Listened, around: Hearable) -> Found:
@@ -191,9 +217,9 @@ def _files(_argument: Listened, around: Hearable) -> Found:
     return ([token.text for _, token in found], frozenset(i for i, _ in found)) if found else None
 
 
-def _file(argument: Listened, around: Hearable) -> Found:
-    found = _files(argument, around)
-    return (found[0][0], frozenset([min(found[1])])) if found else None
+def _file(_argument: Listened, around: Hearable) -> Found:
+    named = around.of(Kind.NAME, Kind.QUOTE)
+    return _listed(around, [(i, token.text) for i, token in named if _AUDIO_FILE.match(token.text)])
 
 
 def _choice(argument: Listened, around: Hearable) -> Found:
@@ -221,6 +247,7 @@ _EARS: Mapping[Heard, Callable[[Listened, Hearable], Found]] = {
     Heard.SERVICE: _service,
     Heard.SERVICES: _services,
     Heard.DURATION: _duration,
+    Heard.UNTIL: _until,
     Heard.MEMORY: _memory,
     Heard.COUNT: _count,
     Heard.NAME: _name,

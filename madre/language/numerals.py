@@ -38,18 +38,23 @@ MEBIBYTES |= dict.fromkeys(words("gb gib giga gigas gigabyte gigabytes"), 1024.0
 
 AFTER, LASTING, UNTIL = words("en in dentro"), words("durante por for"), words("hasta until till til")
 LATER = frozenset([("despues",), ("later",), ("from", "now"), ("mas", "tarde"), ("desde", "ahora")])
+AGO = words("hace ago")
+EACH = words("los todos cada every each")  # before a day of the week, of which there are many then
 DAYS = {"hoy": 0, "today": 0, "manana": 1, "tomorrow": 1}
 WEEKDAYS = _table(
     "lunes monday|martes tuesday|miercoles wednesday|jueves thursday|viernes friday|sabado saturday|domingo sunday"
 )
+WEEKDAYS_ALL = words("mondays tuesdays wednesdays thursdays fridays saturdays sundays sabados domingos")
 NAMED_TIMES = {"mediodia": time(12), "noon": time(12), "midday": time(12), "medianoche": time(0), "midnight": time(0)}
 PARTS_OF_DAY = {"manana": time(9), "morning": time(9), "tarde": time(16), "afternoon": time(16)}
 PARTS_OF_DAY |= {"noche": time(21), "evening": time(20), "tonight": time(21)}
 HALF_DAYS = {"am": 0, "manana": 0, "madrugada": 0, "morning": 0}
 HALF_DAYS |= {"pm": 12, "tarde": 12, "noche": 12, "afternoon": 12, "evening": 12}
+NIGHT = words("noche")
 
 _TABLES = (SMALL, FRACTIONS, UNITS, MEBIBYTES, DAYS, WEEKDAYS, NAMED_TIMES, PARTS_OF_DAY, HALF_DAYS)
 KNOWN: frozenset[str] = frozenset().union(
     *(table.keys() for table in _TABLES),
-    *(HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, AFTER, LASTING, UNTIL, words("pasado proximo next punto"), *LATER),
+    *(HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, AFTER, LASTING, UNTIL, AGO, EACH, WEEKDAYS_ALL, *LATER),
+    words("pasado proximo next punto past"),
 )

@@ -13,12 +13,13 @@ from madre.language import marks, typed
 from madre.language.clauses import Clause, clauses_of
 from madre.language.grammar import Match, best
 from madre.language.intent import Intent, Reading
+from madre.language.retraction import without_taken_back
 from madre.language.times import with_spans
 from madre.language.words import Kind, Token, tokens_of
 
 LONGEST = 16_384  # characters; what is longer is not read as an order
-_NO_THINGS = frozenset([Heard.DURATION, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
-_ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}
+_NO_THINGS = frozenset([Heard.DURATION, Heard.UNTIL, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
+_ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}  # all are lists
 
 
 def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
@@ -31,8 +32,8 @@ def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
     if len(text) > LONGEST:
         return Reading(warnings=(f"longer than {LONGEST} characters: not read as an order",))
     tokens = with_spans(tokens_of(text, services), now)
-    clauses = clauses_of(tokens, text)
-    understood = list(_understood(clauses, services, text))
+    understood = without_taken_back(_understood(clauses_of(tokens, text), services, text))
+    clauses = [clause for clause, _ in understood]
     return Reading(
         intents=_with_finders(intent for clause, intent in understood if clause.may_act),
         is_question=any(clause.is_question for clause in clauses),
@@ -123,10 +124,7 @@ def _target(arguments: Mapping[str, Any]) -> str | None:
 def _pointed_at(heard: Mapping[Heard, Any]) -> dict[Heard, Any]:
     """What "it" is from now on: a service may be meant where several can be said, and the other way round."""
     found = {how: value for how, value in heard.items() if how not in _NO_THINGS}
-    for how, value in list(found.items()):
-        if how in _ALIKE:
-            found[_ALIKE[how]] = value[0] if isinstance(value, list) else [value]
-    return found
+    return found | {_ALIKE[how]: value for how, value in found.items() if how in _ALIKE}
 
 
 def _with_finders(intents: Iterator[Intent]) -> tuple[Intent, ...]:

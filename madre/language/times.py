@@ -1,32 +1,32 @@
 """Durations and moments in a sentence: for how long, until when, and when at all, told what time it is.
 
 `for ten minutes`, `hasta las 18:00`, `dentro de media hora`, `mañana a las 8`. A clock time without a day is the next
-one; times are in the zone of `now`.
+one; times are in the zone of `now`. What is over ("today at 8", said at noon; "an hour ago") and what is more than once
+("on Mondays") says in its `doubt` why it cannot be meant.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from madre.language.numerals import (
-    AFTER,
-    DAYS,
-    FRACTIONS,
-    HALF_DAYS,
-    LASTING,
-    LATER,
-    NAMED_TIMES,
-    PARTS_OF_DAY,
-    UNITS,
-    UNTIL,
-    WEEKDAYS,
-)
-from madre.language.quantities import duration_at, number_at
-from madre.language.words import Kind, Token
+from madre.language.clocks import Clock, clock_at, past_articles, word_at
+from madre.language.numerals import AFTER, AGO, DAYS, EACH, LASTING, LATER, UNITS, UNTIL, WEEKDAYS, WEEKDAYS_ALL
+from madre.language.quantities import duration_at
+from madre.language.words import Grain, Kind, Token
 
-_CLOCK = re.compile(r"([01]?\d|2[0-3])(?:[:.h]([0-5]\d))?h?(am|pm)?")
+_DAY = UNITS["day"]
+
+
+class Moment(NamedTuple):
+    """A moment and the place after it; `is_over` where it was meant to be today, and is past."""
+
+    at: datetime
+    end: int
+    grain: Grain
+    is_over: bool = False
 
 
 def with_spans(tokens: Sequence[Token], now: datetime) -> list[Token]:
@@ -44,146 +44,147 @@ def with_spans(tokens: Sequence[Token], now: datetime) -> list[Token]:
     return spanned
 
 
+def at_one_time(tokens: Sequence[Token]) -> tuple[tuple[Token, ...], str | None]:
+    """The tokens of a clause with one moment where a day and an hour are said apart ("tomorrow open switch at 9");
+    and why it is in doubt where two moments cannot both be meant."""
+    said = [token for token in tokens if token.moment is not None and not token.doubt]
+    if len({token.moment for token in said}) < 2:
+        return tuple(tokens), None
+    both = " and ".join(repr(token.text) for token in said)
+    days, clocks = ([token for token in said if token.grain == grain] for grain in ("day", "clock"))
+    if len(said) != 2 or not days or not clocks:
+        return tuple(tokens), f"{both} are two moments"
+    day, clock = days[0].moment, clocks[0].moment
+    assert day is not None
+    assert clock is not None
+    if day.date() < clock.date():  # the hour is the next one, and that is not on this day any more
+        return tuple(tokens), f"{both} are over"
+    moment = datetime.combine(day.date(), clock.time(), tzinfo=clock.tzinfo)
+    return tuple(replace(token, moment=moment) if token in said else token for token in tokens), None
+
+
 def _span_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] | None:
-    word = _word(tokens, i)
+    word = word_at(tokens, i)
     if word in UNTIL:
-        moment = _moment_at(tokens, _past_articles(tokens, i + 1), now, prefixed=True)
-        return _span(tokens, i, moment[1], seconds=(moment[0] - now).total_seconds()) if moment else None
-    if (word, _word(tokens, i + 1), _word(tokens, i + 2)) == ("de", "aqui", "a"):
+        return _until(tokens, i, now)
+    if (word, word_at(tokens, i + 1), word_at(tokens, i + 2)) == ("de", "aqui", "a"):
         return _later(tokens, i, i + 3, now)
+    found = None
     if word in AFTER:
-        start = i + 2 if _word(tokens, i + 1) == "de" else i + 1
-        return _later(tokens, i, start, now)
-    if word in LASTING:
-        lasting = duration_at(tokens, _past_articles(tokens, i + 1))
-        return _span(tokens, i, lasting[1], seconds=lasting[0]) if lasting else None
-    lasting = duration_at(tokens, i)
-    if lasting:
-        return _lasting(tokens, i, lasting, now)
-    moment = _moment_at(tokens, i, now)
-    return _span(tokens, i, moment[1], moment=moment[0]) if moment else None
+        found = _later(tokens, i, i + 2 if word_at(tokens, i + 1) == "de" else i + 1, now)
+    elif word in LASTING and (lasting := duration_at(tokens, past_articles(tokens, i + 1))):
+        found = _span(tokens, i, lasting[1], seconds=lasting[0])
+    elif word == "hace" and (ago := duration_at(tokens, i + 1)):
+        found = _over(tokens, i, ago[1])
+    elif many := _each_weekday_at(tokens, i):
+        found = _span(tokens, i, many, doubt="is more than once: nothing here does a thing again by itself")
+    elif lasting := duration_at(tokens, i):
+        found = _lasting(tokens, i, lasting, now)
+    return found or _at(tokens, i, now)
+
+
+def _until(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] | None:
+    moment = _moment_at(tokens, past_articles(tokens, i + 1), now, prefixed=True)
+    if moment is None:
+        return None
+    seconds = (moment.at.astimezone(UTC) - now.astimezone(UTC)).total_seconds()
+    if moment.is_over or seconds <= 0:
+        return _over(tokens, i, moment.end)
+    return _span(tokens, i, moment.end, seconds=seconds, grain="until")
 
 
 def _later(tokens: Sequence[Token], i: int, start: int, now: datetime) -> tuple[Token, int] | None:
     lasting = duration_at(tokens, start)
-    return _span(tokens, i, lasting[1], moment=now + timedelta(seconds=lasting[0])) if lasting else None
+    return _from_now(tokens, i, lasting[1], lasting[0], now) if lasting else None
 
 
 def _lasting(tokens: Sequence[Token], i: int, found: tuple[float, int], now: datetime) -> tuple[Token, int]:
     seconds, end = found
-    following = (_word(tokens, end), _word(tokens, end + 1))
+    following = (word_at(tokens, end), word_at(tokens, end + 1))
+    if following[0] in AGO:
+        return _over(tokens, i, end + 1)
     for length in (1, 2):
         if following[:length] in LATER:
-            return _span(tokens, i, end + length, moment=now + timedelta(seconds=seconds))
+            return _from_now(tokens, i, end + length, seconds, now)
     return _span(tokens, i, end, seconds=seconds)
 
 
-def _moment_at(
-    tokens: Sequence[Token], i: int, now: datetime, *, prefixed: bool = False
-) -> tuple[datetime, int] | None:
+def _from_now(tokens: Sequence[Token], i: int, end: int, seconds: float, now: datetime) -> tuple[Token, int]:
+    """A moment so much later; in days it is a day, whose hour may be said apart. Hours pass, whatever clocks do."""
+    if seconds % _DAY == 0 and any(UNITS.get(token.word, 0) >= _DAY for token in tokens[i:end]):
+        return _span(tokens, i, end, moment=now + timedelta(seconds=seconds), grain="day")
+    return _span(tokens, i, end, moment=(now.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(now.tzinfo))
+
+
+def _at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] | None:
+    moment = _moment_at(tokens, i, now)
+    if moment is None:
+        return None
+    if moment.is_over:
+        return _over(tokens, i, moment.end)
+    return _span(tokens, i, moment.end, moment=moment.at, grain=moment.grain)
+
+
+def _moment_at(tokens: Sequence[Token], i: int, now: datetime, *, prefixed: bool = False) -> Moment | None:
     """A day, a clock time, or both in either order."""
     day = _day_at(tokens, i, now)
-    clock = _clock_at(tokens, day[1] if day else i, prefixed=prefixed)
+    clock = clock_at(tokens, day[1] if day else i, prefixed=prefixed)
     if day is None and clock is not None:
-        day = _day_at(tokens, clock[1], now)
-        end = day[1] if day else clock[1]
-    elif day is not None:
-        end = clock[1] if clock else day[1]
-    else:
-        return None
-    moment = now + timedelta(days=day[0] if day else 0)
+        day = _day_at(tokens, clock.end, now)
+    ends = [day[1] if day else i, clock.end if clock else i]
+    return _moment(day, clock, max(ends), now) if day or clock else None
+
+
+def _moment(day: tuple[int, int, bool] | None, clock: Clock | None, end: int, now: datetime) -> Moment:
+    at = now + timedelta(days=day[0] if day else 0)
     if clock:
-        moment = datetime.combine(moment.date(), clock[0], tzinfo=now.tzinfo)
-    if moment <= now and (day is None or day[2]):
-        moment += timedelta(days=7 if day else 1)
-    return moment, end
+        at = datetime.combine(at.date() + timedelta(days=clock.past_midnight), clock.time, tzinfo=now.tzinfo)
+    is_today = day[0] == 0 and not day[2] if day else clock is not None and clock.is_today
+    is_over = is_today and at < now.replace(second=0, microsecond=0)
+    if at <= now and not is_today:
+        at += timedelta(days=7 if day else 1)
+    both = (day and clock) or (clock and clock.is_today)
+    return Moment(at, end, "" if both else "day" if day else "clock", is_over)
 
 
 def _day_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int, bool] | None:
     """Days from today, the place after it, and whether it is a day of the week."""
-    if _word(tokens, i) == "pasado" and _word(tokens, i + 1) == "manana":
+    if word_at(tokens, i) == "pasado" and word_at(tokens, i + 1) == "manana":
         return 2, i + 2, False
-    j = i + 1 if _word(tokens, i) in ("el", "on", "next", "this", "proximo") else i
-    j = j + 1 if _word(tokens, j) == "proximo" else j
-    if _word(tokens, j) in WEEKDAYS:
-        ahead = (WEEKDAYS[_word(tokens, j)] - now.weekday()) % 7
+    j = i + 1 if word_at(tokens, i) in ("el", "on", "next", "this", "proximo") else i
+    j = j + 1 if word_at(tokens, j) == "proximo" else j
+    if word_at(tokens, j) in WEEKDAYS:
+        ahead = (WEEKDAYS[word_at(tokens, j)] - now.weekday()) % 7
         return ahead, j + 1, True
-    if _word(tokens, i) in DAYS and _word(tokens, i - 1) not in ("la", "the"):
-        return DAYS[_word(tokens, i)], i + 1, False
+    if word_at(tokens, i) in DAYS and word_at(tokens, i - 1) not in ("la", "the"):
+        return DAYS[word_at(tokens, i)], i + 1, False
     return None
 
 
-def _clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False) -> tuple[time, int] | None:
-    """`a las 8 y media de la tarde`, `at 3pm`, `15:30`, `at noon`. A bare number is a time after a preposition only."""
-    if part := _part_of_day_at(tokens, i):
-        return _within(part[0], _clock_at(tokens, part[1])) or part
-    if _word(tokens, i) in ("at", "a", "para", "by"):
-        i, prefixed = _past_articles(tokens, i + 1), True
-    if i >= len(tokens) or _word(tokens, i + 1) in UNITS:  # `a 1 hora` is how long
-        return None
-    if prefixed and _word(tokens, i) in NAMED_TIMES:
-        return NAMED_TIMES[_word(tokens, i)], i + 1
-    return _hour_at(tokens, i, prefixed=prefixed)
-
-
-def _hour_at(tokens: Sequence[Token], i: int, *, prefixed: bool) -> tuple[time, int] | None:
-    match = _CLOCK.fullmatch(tokens[i].word) if tokens[i].kind in (Kind.NAME, Kind.NUMBER) else None
-    if match and (prefixed or match[2] or match[3]):
-        return _adjusted(tokens, i + 1, int(match[1]), int(match[2] or 0), match[3] or "")
-    spelled = number_at(tokens, i) if prefixed and match is None else None
-    if spelled is None or not 0 <= spelled[0] <= 24:
-        return None
-    return _adjusted(tokens, spelled[1], int(spelled[0]) % 24, 0, "")
-
-
-def _within(part: time, clock: tuple[time, int] | None) -> tuple[time, int] | None:
-    """A clock time as it is meant in a part of the day: `esta noche a las 9` is 21:00."""
-    if clock is None:
-        return None
-    return clock[0].replace(hour=clock[0].hour % 12 + 12) if part.hour >= 12 else clock[0], clock[1]
-
-
-def _part_of_day_at(tokens: Sequence[Token], i: int) -> tuple[time, int] | None:
-    """`por la mañana`, `esta noche`, `in the evening`, `tonight`: an hour in the middle of it."""
-    if _word(tokens, i) == "tonight":
-        return PARTS_OF_DAY["tonight"], i + 1
-    if _word(tokens, i) in ("por", "in") and _word(tokens, i + 1) in ("la", "the"):
-        i += 1
-    elif _word(tokens, i) not in ("esta", "this"):
-        return None
-    part = PARTS_OF_DAY.get(_word(tokens, i + 1))
-    return (part, i + 2) if part else None
-
-
-def _adjusted(tokens: Sequence[Token], i: int, hour: int, minute: int, half: str) -> tuple[time, int]:
-    """The time with what is said after the hour: `y media`, `menos cuarto`, `pm`, `de la tarde`."""
-    joined, part = _word(tokens, i), _word(tokens, i + 1)
-    if joined in ("y", "menos") and part in FRACTIONS:
-        past = round(60 * FRACTIONS[part])
-        hour, minute, i = (hour, past, i + 2) if joined == "y" else ((hour - 1) % 24, 60 - past, i + 2)
+def _each_weekday_at(tokens: Sequence[Token], i: int) -> int | None:
+    """The place after `los lunes`, `every monday`, `on Mondays`."""
     j = i
-    while _word(tokens, j) in ("de", "la", "in", "the", "por", "h", "horas", "punto", "en"):
+    while word_at(tokens, j) in EACH and j < i + 3:
         j += 1
-    if _word(tokens, j) in HALF_DAYS:
-        half, i = _word(tokens, j), j + 1
-    elif _word(tokens, i) in ("h", "horas"):
-        i += 1
-    return time((hour % 12) + HALF_DAYS[half] if half else hour, minute), i
+    is_one = j == i  # `lunes` is the next one, `los lunes` are all of them
+    j += word_at(tokens, j) == "on"
+    return j + 1 if word_at(tokens, j) in WEEKDAYS_ALL or (word_at(tokens, j) in WEEKDAYS and not is_one) else None
 
 
-def _past_articles(tokens: Sequence[Token], i: int) -> int:
-    """The place after up to three articles and prepositions."""
-    articles = ("las", "la", "el", "the", "at", "a", "on")
-    return next((j for j in range(i, i + 3) if _word(tokens, j) not in articles), i + 3)
+def _over(tokens: Sequence[Token], i: int, end: int) -> tuple[Token, int]:
+    return _span(tokens, i, end, doubt="is over")
 
 
 def _span(
-    tokens: Sequence[Token], i: int, end: int, *, seconds: float | None = None, moment: datetime | None = None
+    tokens: Sequence[Token],
+    i: int,
+    end: int,
+    *,
+    seconds: float | None = None,
+    moment: datetime | None = None,
+    grain: Grain = "",
+    doubt: str = "",
 ) -> tuple[Token, int]:
     said = " ".join(token.text for token in tokens[i:end])
     token = Token(Kind.SPAN, said, said, tokens[i].start, tokens[end - 1].end, seconds=seconds, moment=moment)
-    return token, end
-
-
-def _word(tokens: Sequence[Token], i: int) -> str:
-    return tokens[i].word if 0 <= i < len(tokens) and tokens[i].kind is Kind.WORD else ""
+    return replace(token, grain=grain, doubt=f"{said!r} {doubt}" if doubt else None), end

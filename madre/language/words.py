@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from typing import Literal
 
 from madre.language import marks, numerals
 from madre.language.lexicon import VERBS, vocabulary
@@ -32,6 +33,7 @@ _PIECES = re.compile(
     | "(?P<double>[^"]*)(?:"|\Z) | “(?P<curly>[^”]*)(?:”|\Z) | «(?P<angled>[^»]*)(?:»|\Z)
     | (?P<shortened>[^\W\d_]+'(?i:t|d|s|m|ll|re|ve)(?!\w))
     | (?<!\w)'(?P<single>[^'\n]+)'(?!\w)
+    | (?P<half>(?<!\w)(?i:[ap]\.\ ?m)(?!\w)(?:\.(?=\ *[a-z,;:]))?)
     | (?P<address>(?i:https?|hf|pypi|file):[^\s"'`]*[^\s"'`.,;!?)])
     | (?P<number>\d+(?:[.,]\d+)?(?![\w:/-]|[.,]\d))
     | (?P<name>/?[\w~][\w./:+@-]*[\w/]|\w)
@@ -58,10 +60,14 @@ class Kind(StrEnum):
     SPAN = "span"  # a duration or a moment
 
 
+Grain = Literal["", "day", "clock", "until"]
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One piece of a text, `start` to `end`. `word` is how it is compared: lower case, no accents, mistypings mended
-    (`mended` is then true). `it`: an ending says "it". `seconds` and `moment` are a span's."""
+    (`mended` is then true). `it`: an ending says "it". `seconds` and `moment` are a span's, `grain` is what was said of
+    its moment, and `doubt` why it cannot be meant."""
 
     kind: Kind
     text: str
@@ -73,6 +79,8 @@ class Token:
     it: bool = False
     seconds: float | None = None
     moment: datetime | None = None
+    grain: Grain = ""
+    doubt: str | None = None
 
     @property
     def is_verb(self) -> bool:
@@ -100,6 +108,9 @@ def _pieces(text: str) -> Iterator[Token]:
         said = match[kind]
         if kind in ("name", "shortened"):
             yield _word_or_name(match)
+            continue
+        if kind == "half":  # `p.m.`
+            yield Token(Kind.WORD, said, said[0].lower() + "m", match.start(), match.end())
             continue
         what = {"fenced": Kind.CODE, "code": Kind.CODE, "address": Kind.ADDRESS, "number": Kind.NUMBER}.get(
             kind, Kind.MARK if kind == "mark" else Kind.QUOTE

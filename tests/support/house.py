@@ -21,8 +21,9 @@ ADMIN_HEADERS = {"x-vx11-token": ADMIN}
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
-    """Settings whose every path lies in `folder`; `changes` override single ones."""
+    """Settings whose every path lies in `folder`, in no machine's time zone; `changes` override single ones."""
     given: dict[str, Any] = {"token": ADMIN, "data_path": folder / "data", "models_path": folder / "models"}
+    given["timezone"] = "UTC"
     if databases.on_postgres() and "database_url" not in changes:
         given["database_url"] = databases.url_in(folder)
     return Settings(**{**given, **changes})

@@ -150,9 +150,10 @@ async def spoken_to(
     clock: ManualClock | None = None,
     power: dict[str, Any] | None = None,
     service_control: bool = False,
+    timezone: str = "UTC",
     **madre: Any,
 ) -> AsyncIterator[SpokenTo]:
-    """Madre on scripted services in `folder`; `madre` are her settings."""
+    """Madre on scripted services in `folder`, in a time zone; `madre` are her settings."""
     hand = clock or ManualClock()
     driver = SpeakingDriver(hand)
     house = house_in(
@@ -160,6 +161,7 @@ async def spoken_to(
         "madre",
         clock=hand,
         transport=driver.transport(),
+        timezone=timezone,
         power=PowerSettings(**{"windows_ttl_check_interval": TICK_SEC, "memory_mb": 4096, **(power or {})}),
         madre=MadreSettings(**{"autonomy_interval_sec": 3600, **madre}),
         allow_service_control=service_control,

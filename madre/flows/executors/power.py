@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -71,12 +72,15 @@ class PowerActs:
         return _shown(held[0])
 
     async def extend(self, order: Order) -> Result:
-        """Move a window's deadline."""
+        """Move a window's deadline: to so long from now, or so much later than it is."""
         told = order.told(ExtendWindow)
-        extended = [
-            await self._power.windows.extend(WindowExtend(window_id=window_id, ttl_sec=told.ttl_sec), order.caller)
-            for window_id in await self._aims(order, told)
-        ]
+        aims = await self._aims(order, told)
+        if told.by_sec is not None:
+            later = await self._later(order, aims, timedelta(seconds=told.by_sec))
+            extended = [await self._power.windows.move(aim, later[aim], order.caller) for aim in aims]
+        else:
+            bodies = [WindowExtend(window_id=aim, ttl_sec=told.ttl_sec or 0) for aim in aims]
+            extended = [await self._power.windows.extend(body, order.caller) for body in bodies]
         return _shown(extended[0])
 
     async def apply_policy(self, order: Order) -> Result:
@@ -110,6 +114,14 @@ class PowerActs:
             await order.note(windows=[told.window_id] if told.window_id else _meant(among, told.services))
         windows: list[str] = order.noted["windows"]
         return windows
+
+    async def _later(self, order: Order, aims: list[str], by: timedelta) -> dict[str, datetime]:
+        """The new deadlines, reckoned once: after a death a window may have been moved already."""
+        if "until" not in order.noted:
+            now = self._house.clock.now()
+            ends = {window.window_id: max(window.deadline, now) for window in await self._live()}
+            await order.note(until={aim: (ends.get(aim, now) + by).isoformat() for aim in aims})
+        return {aim: datetime.fromisoformat(until) for aim, until in order.noted["until"].items()}
 
     async def _live(self) -> list[Window]:
         return await self._house.db.reading(_live)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from config.db_schema import AuditLog, IntentLog, PlanRow, Task
+from config.db_schema import AuditLog, IntentLog, PlanRow, PlanStep, Task
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.speech import ADA, ANA, EVA, OLGA, SpokenTo, spoken_to
@@ -71,6 +72,13 @@ async def test_a_harmless_order_is_done_at_once(tmp_path: Path) -> None:
         assert madre.driver.heard == []
         turns = (await madre.call("GET", "sessions/c", ANA)).json()["turns"]
         assert [turn["plan_id"] for turn in turns] == [done["plan_id"]] * 2
+
+
+async def test_eight_o_clock_is_that_of_the_house(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path, timezone="Europe/Madrid") as madre:
+        planned = await madre.say("open switch tomorrow at 8")
+        assert planned["warnings"] == ["not before 2026-11-22 08:00+01:00"]
+        assert [step.not_before for step in rows(madre, PlanStep)] == [datetime(2026, 11, 22, 7, tzinfo=UTC)]
 
 
 async def test_a_risky_order_waits_for_its_token(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.services import FLEET
 from config.settings import Settings
+from config.settings.zone import local_zone
 from tests.support.crowd import ROOT
 
 GROUPS = [
@@ -155,3 +157,16 @@ def test_in_containers_every_service_listens_and_is_found_by_name() -> None:
     for house in (Settings(service_hosts="names"), Settings(service_hosts="names", bind="192.0.2.1")):
         assert {house.listens_on(name) for name in FLEET} == {"0.0.0.0"}
     assert house.url_of("madre") == "http://madre:8001"
+
+
+def test_clock_times_are_in_the_zone_that_is_named_else_in_the_machines() -> None:
+    assert str(Settings(timezone="Europe/Madrid").zone) == "Europe/Madrid"
+    assert Settings().zone == local_zone()
+    with pytest.raises(ValidationError, match="there is no time zone 'Europe/Atlantis'"):
+        Settings(timezone="Europe/Atlantis")
+
+
+def test_a_machine_without_a_zone_is_in_utc(tmp_path: Path) -> None:
+    torn = tmp_path / "localtime"
+    torn.write_text("nothing")
+    assert (local_zone(torn), local_zone(tmp_path / "none")) == (UTC, UTC)

@@ -122,6 +122,8 @@ def test_renewing_never_shortens_extending_sets_exactly_and_both_stop_at_the_cap
     assert windows.renewed(window(), 600, after(100)).deadline == after(700)
     assert windows.extended(window(), 10, after(1)).deadline == after(11)
     assert windows.extended(window(), 3600, after(100)).deadline == after(CAP_SEC)
+    assert windows.moved(window(), after(700)).deadline == after(700)
+    assert windows.moved(window(), after(10 * CAP_SEC)).deadline == after(CAP_SEC)
     assert window(ttl_sec=3600.0, cap_sec=60.0).deadline == after(60)
 
 
@@ -135,6 +137,7 @@ def test_what_is_over_cannot_be_changed(ended: str) -> None:
     changes: list[Callable[[], Window]] = [
         lambda: windows.renewed(over, 10, after(2)),
         lambda: windows.extended(over, 10, after(2)),
+        lambda: windows.moved(over, after(20)),
         lambda: windows.held(over, True, after(2), CAP_SEC),
     ]
     for change in changes:

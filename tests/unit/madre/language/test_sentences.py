@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from config.services import FLEET
 from madre.actions import ACTIONS, Risk
-from madre.language import Intent, Reading, read
+from madre.language import Intent, Reading, marks, read
 from scripts.intents_accuracy import NOW, Example, examples, shown
 
 EXAMPLES = examples()
@@ -88,19 +89,40 @@ def says_more(text: str) -> bool:
     return any(mark in text.rstrip(".!") for mark in (". ", "; ", "! "))
 
 
+ASKED = {
+    "es": ("¿{}?", "¿Puedes decirme si {}?", "podrías {}", "¿{}"),
+    "en": ("{}?", "can you {}?", "could you please {}", "should I {}?"),
+}
+IN_FRONT = tuple(
+    form.replace("_", " ") for form in sorted(marks.FILLERS | marks.WISHES | marks.JOINERS | marks.PRONOUNS)
+)
+POLITE = {
+    "es": ("{} puedes {}", "{}, podrías {}", "{} debo {}"),
+    "en": ("{} can you {}", "{}, could you {}", "{} should I {}"),
+}
+
+
 def test_the_same_sentences_asked_do_not_act() -> None:
-    forms = {
-        "es": ("¿{}?", "¿Puedes decirme si {}?", "podrías {}", "¿{}"),
-        "en": ("{}?", "can you {}?", "could you please {}", "should I {}?"),
-    }
     for example in ACTING:
         if says_more(example.text) or ":" in example.text:
             continue
-        for form in forms[example.language]:
-            text = form.format(example.text.strip("¡!."))
-            reading = said(text)
-            handed_on = not text.startswith("¿") and {intent.action for intent in reading.acts} <= {"switch.ask"}
-            assert reading.intents == () or handed_on, text
+        for form in ASKED[example.language]:
+            assert_asked(form.format(example.text.strip("¡!.")))
+
+
+def test_the_same_sentences_asked_behind_any_filler_do_not_act() -> None:
+    fillers = itertools.cycle(IN_FRONT)
+    asked = [example for example in ACTING if not says_more(example.text) and ":" not in example.text]
+    assert len(asked) * 3 > len(IN_FRONT), "each filler has its turn"
+    for example in asked:
+        for form in POLITE[example.language]:
+            assert_asked(form.format(next(fillers), example.text.strip("¡!.")))
+
+
+def assert_asked(text: str) -> None:
+    reading = said(text)
+    handed_on = not text.startswith("¿") and {intent.action for intent in reading.acts} <= {"switch.ask"}
+    assert reading.intents == () or handed_on, text
 
 
 def test_the_same_sentences_quoted_are_only_words() -> None:
@@ -193,7 +215,7 @@ def test_reading_takes_work_by_the_length_of_a_text_not_by_its_square() -> None:
     """Work is counted in calls, so that no time is measured."""
     for part in ("a ", "a las ", "no ", ", ", "y no ", "veinte y ", "run python ", "abre switch y ", "gemma, ", "de "):
         said(part * 100)  # tables are made, words are known
-        assert calls(part * 800) < 2.5 * calls(part * 400), part
+        assert calls(part * 400) < 2.5 * calls(part * 200), part
 
 
 def calls(text: str) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from madre.language.times import with_spans
+from madre.language import read
+from madre.language.times import at_one_time, with_spans
 from madre.language.words import Kind, Token, tokens_of
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -45,6 +47,28 @@ def span(text: str, now: datetime = NOW) -> Token:
         ("el lunes a las 9", "2026-11-23T09:00"),
         ("el sábado a las 9", "2026-11-28T09:00"),
         ("next friday at noon", "2026-11-27T12:00"),
+        ("a las 8 y veinte", "2026-11-22T08:20"),
+        ("a las 8 y 20 de la tarde", "2026-11-21T20:20"),
+        ("a las ocho y media", "2026-11-22T08:30"),
+        ("a las 8 menos cuarto", "2026-11-22T07:45"),
+        ("a las 9 menos diez de la noche", "2026-11-21T20:50"),
+        ("a las veinte y cinco", "2026-11-21T20:05"),
+        ("a las 20 horas", "2026-11-21T20:00"),
+        ("a las 12 de la noche", "2026-11-22T00:00"),
+        ("a las 12 de la mañana", "2026-11-21T12:00"),
+        ("at half past eight", "2026-11-22T08:30"),
+        ("half past 8 pm", "2026-11-21T20:30"),
+        ("quarter to nine", "2026-11-22T08:45"),
+        ("at a quarter past nine", "2026-11-22T09:15"),
+        ("at ten to one", "2026-11-22T00:50"),
+        ("at eight thirty", "2026-11-22T08:30"),
+        ("at 3 p.m.", "2026-11-21T15:00"),
+        ("at 3 p.m. tomorrow", "2026-11-22T15:00"),
+        ("at 9 tonight", "2026-11-21T21:00"),
+        ("tonight at 1", "2026-11-22T01:00"),
+        ("por la mañana", "2026-11-22T09:00"),
+        ("in the evening", "2026-11-21T20:00"),
+        ("today at 10", "2026-11-21T10:00"),
     ],
 )
 def test_moments(text: str, moment: str) -> None:
@@ -64,6 +88,77 @@ def test_moments(text: str, moment: str) -> None:
 )
 def test_spans_of_time(text: str, seconds: float) -> None:
     assert span(text).seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("today at 8", "is over"),
+        ("hoy a las 9", "is over"),
+        ("esta mañana", "is over"),
+        ("hasta las 8 hoy", "is over"),
+        ("hace una hora", "is over"),
+        ("an hour ago", "is over"),
+        ("los lunes", "is more than once"),
+        ("todos los sábados", "is more than once"),
+        ("on Mondays", "is more than once"),
+        ("every friday", "is more than once"),
+    ],
+)
+def test_what_cannot_be_meant_says_why(text: str, why: str) -> None:
+    doubted = span(text)
+    assert doubted.doubt is not None
+    assert doubted.doubt.startswith(f"{text!r} {why}")
+    assert (doubted.moment, doubted.seconds) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("en tres días a las 9", "2026-11-24T09:00"),
+        ("a las 9 dentro de una semana", "2026-11-28T09:00"),
+        ("mañana abre switch a las 9", "2026-11-22T09:00"),
+        ("el lunes abre switch a las 9 y media", "2026-11-23T09:30"),
+        ("hoy abre switch a las 18", "2026-11-21T18:00"),
+    ],
+)
+def test_a_day_and_an_hour_said_apart_are_one_moment(text: str, moment: str) -> None:
+    tokens, why = at_one_time(with_spans(tokens_of(text, ()), NOW))
+    assert why is None
+    found = {token.moment for token in tokens if token.kind is Kind.SPAN}
+    assert found == {datetime.fromisoformat(moment).replace(tzinfo=UTC)}
+
+
+@pytest.mark.parametrize("text", ["in 2 hours at 9", "hoy abre switch a las 8", "at 9 and at 10", "at 8 in an hour"])
+def test_two_moments_that_cannot_both_be_meant_are_in_doubt(text: str) -> None:
+    assert at_one_time(with_spans(tokens_of(text, ()), NOW))[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("open switch today at 8", "'today at 8' is over"),
+        ("cierra la ventana hoy a las 9", "'hoy a las 9' is over"),
+        ("abre switch hace una hora", "'hace una hora' is over"),
+        ("open switch in 2 hours at 9", "'in 2 hours' and 'at 9' are two moments"),
+        ("hoy abre switch a las 8", "'hoy' and 'a las 8' are over"),
+        ("abre switch los lunes a las 9", "'los lunes' is more than once: nothing here does a thing again by itself"),
+        ("abre switch cada día a las 9", "'cada' is more than once: nothing here does a thing again by itself"),
+    ],
+)
+def test_an_order_at_a_doubtful_moment_is_not_done_and_says_why(text: str, why: str) -> None:
+    reading = read(text, now=NOW, services=("switch",))
+    assert reading.acts == ()
+    assert {intent.action for intent in reading.withheld} <= {"power.open_window", "power.close_window"}
+    assert reading.warnings == (f"nothing is done: {why}",)
+
+
+def test_hours_pass_and_days_keep_their_hour_where_clocks_change() -> None:
+    saturday = datetime(2026, 10, 24, 12, 0, tzinfo=ZoneInfo("Europe/Madrid"))  # an hour longer is the night
+    assert span("in 24 hours", saturday).moment == datetime(2026, 10, 25, 10, 0, tzinfo=UTC)
+    assert span("in a day", saturday).moment == datetime(2026, 10, 25, 11, 0, tzinfo=UTC)
+    assert span("tomorrow", saturday).moment == datetime(2026, 10, 25, 11, 0, tzinfo=UTC)
+    assert span("until tomorrow at 12", saturday).seconds == 25 * 3600
 
 
 @pytest.mark.parametrize("text", ["at 60", "8", "version 1.5", "la mañana", "en switch", "por favor", "15 modelos"])
