@@ -27,6 +27,7 @@ from spawner.adapters.sayings import read_tail
 from spawner.adapters.trials import TOLD, TRIALS, Trial, leaks_of
 from spawner.cage import Ending, Guard, Level, Promise, Rung, Task, Verdict, argv_of
 from spawner.nursery import kernel
+from spawner.nursery.folder import mend_left
 
 STRONGEST: Final = (Rung.SANDLOCK, Rung.LANDLOCK, Rung.RLIMITS)
 # Landlock's rung keeps the same promises, and starts a Python in half the time: docs/decisions/0021-isolation.md.
@@ -42,9 +43,11 @@ async def best_cage(
 ) -> NurseryCage:
     """The best cage of `rungs` that works here, tried in this order. `secrets` are files and folders that no daughter
     may read; that they cannot is part of the trial. `place` is where daughters' folders are to be (a temporary one if
-    not said): one that others may not enter is out of reach for some rungs. Takes about 0.7 s for a rung."""
+    not said): one that others may not enter is out of reach for some rungs; what is left there of former daughters is
+    made such that it can be walked. Takes about 0.7 s for a rung."""
     if place is not None:
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(mend_left, place)
     nursery = Nursery()
     user, findings = own_user()
     interpreter = interpreter_for(user)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from spawner.cage import Ending, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
+from spawner.nursery.folder import mended
 from spawner.nursery.tree import Tree, end_strays
 from spawner.nursery.warden import KILL, guard
 
@@ -26,12 +27,14 @@ _LEAVE_SEC = 15.0
 
 @dataclass(frozen=True, slots=True)
 class _Warden:
-    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken."""
+    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken, and
+    `folder` where its daughter works."""
 
     run: str
     pid: int
     control: int
     number: int
+    folder: str = ""
 
 
 class Nursery:
@@ -99,7 +102,9 @@ class Nursery:
         if not _said(waiting.control, line):  # it has just died: one that is new has not
             watched, waiting = self._fork()
             _said(waiting.control, line)
-        self._wardens[watched] = replace(waiting, run=wanted.run, number=number)
+        self._wardens[watched] = replace(
+            waiting, run=wanted.run, number=number, folder=str(wanted.task.folder)
+        )
         self._waiting = self._fork()
 
     def _dismiss(self) -> None:
@@ -148,6 +153,8 @@ class Nursery:
             self._waiting = None
         elif warden.run and (status is None or status.si_status != 0):
             end_strays(frozenset(other.pid for other in self._wardens.values()))
+            with contextlib.suppress(OSError):  # the folder may be gone
+                mended(warden.folder)
             os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden died")))
 
     def _siblings(self) -> int:

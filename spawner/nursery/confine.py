@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,10 @@ from spawner.nursery import kernel, landlock, seccomp
 _MIB: Final = 1 << 20
 _SPACE_FACTOR: Final = 2  # address space is cheap and more is taken than used; the warden counts what is resident
 _SPACE_EXTRA_MB: Final = 128
-_FENCE: Final = 16  # other daughters count for a shared user too: a limit for bombs, the warden counts each tree
+# Where the user is shared, other daughters count for it too, and those of other containers, which /proc does not show.
+# So the kernel's limit is a fence against bombs alone, and never a low one; the warden counts each tree.
+_FENCE: Final = 16
+_LEAST_FENCE: Final = 1024
 _NICENESS: Final = 10  # the fleet answers first
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
@@ -67,6 +71,7 @@ def attach(output: int) -> None:
 
 def limit(limits: Limits, hold: Hold) -> None:
     """The kernel's own limits, for each process (setrlimit(2)); the warden sees to those of the whole tree."""
+    take_the_blame()
     cpu = max(1, round(limits.cpu_sec + 0.5))
     fixed = {
         resource.RLIMIT_CORE: 0,
@@ -78,11 +83,24 @@ def limit(limits: Limits, hold: Hold) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     if hold.rung is not Rung.SANDLOCK:  # which counts both itself, and needs room for its own threads
         fixed[resource.RLIMIT_AS] = (limits.memory_mb * _SPACE_FACTOR + _SPACE_EXTRA_MB) * _MIB
-        fixed[resource.RLIMIT_NPROC] = limits.processes if hold.user else hold.siblings + _FENCE * limits.processes
+        fixed[resource.RLIMIT_NPROC] = fence(limits, hold)
     for kind, value in fixed.items():
         hard = resource.getrlimit(kind)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (most, most))
+
+
+def fence(limits: Limits, hold: Hold) -> int:
+    """How many processes and threads the kernel lets the user have."""
+    if hold.user is not None:
+        return limits.processes
+    return hold.siblings + max(_FENCE * limits.processes, _LEAST_FENCE)
+
+
+def take_the_blame() -> None:
+    """Where memory runs out for all, have the kernel end daughters first (proc_pid_oom_score_adj(5))."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as said:
+        said.write(b"1000")
 
 
 def drop_to(user: int) -> None:

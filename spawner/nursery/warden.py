@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from spawner.cage import Ending, Limits, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
-from spawner.nursery.folder import give, held, mended
+from spawner.nursery.folder import floor_mb, free_mb, give, held, mended
 from spawner.nursery.limits import GRACE_SEC, Sample, Sentence, broken, meaning
 from spawner.nursery.order import Order
 from spawner.nursery.segments import Segments
@@ -90,11 +90,13 @@ class Warden:
         self._rung = wanted.rung
         self._folder = str(wanted.task.folder)
         self._before = self._now = held(self._folder, 1 << 30)
+        self._floor_mb = floor_mb(self._folder)
         self._control = control
         self._said, self._child = unborn.output, unborn.pid
         self._segments = Segments(wanted.output, self._limits.output_bytes)
-        self._tree = Tree({self._child} if wanted.rung is Rung.SANDLOCK else ())
+        self._tree = Tree({self._child} if wanted.rung is Rung.SANDLOCK else (), wanted.user)
         self._samples = 0
+        self._blind: frozenset[int] = frozenset()
         self._peak_mb = 0.0
         self._sentence: Sentence | None = None
         self._insist_at = float("inf")
@@ -148,14 +150,18 @@ class Warden:
         self._peak_mb = max(self._peak_mb, taken.memory_mb)
         if self._samples % _FOLDER_EVERY == 0:
             self._now = held(self._folder, self._before.files + self._limits.folder_files)
+        shown, before = taken.opened, self._blind
+        self._blind = shown.blind  # of one look may be of one who is just beginning a program
         sample = Sample(
             wall_sec=time.monotonic() - self._began,
             cpu_sec=taken.cpu_sec,
             memory_mb=taken.memory_mb,
             processes=taken.processes,
-            files=self._now.files - self._before.files,
-            disk_mb=(self._now.size_bytes - self._before.size_bytes) / _MIB,
-            hides=not self._now.whole,
+            files=self._now.files + shown.files - self._before.files,
+            disk_mb=(self._now.size_bytes + shown.size_bytes - self._before.size_bytes) / _MIB,
+            hides=not self._now.whole or not shown.blind.isdisjoint(before),
+            free_mb=free_mb(self._folder),
+            floor_mb=self._floor_mb,
             said_bytes=self._segments.total,
         )
         sentence = broken(self._limits, sample)
