@@ -82,7 +82,7 @@ async def _tried(cage: NurseryCage, can_run: bool, place: Path | None, secrets: 
     with ExitStack() as stack:
         told = stack.enter_context(_temptations(_temporary(stack, None), secrets))
         rooms = _temporary(stack, place)
-        outcomes = await asyncio.gather(*(_try(cage, trial, told, rooms) for trial in TRIALS))
+        outcomes = await asyncio.gather(*(_try(cage, *trial, told, rooms) for trial in enumerate(TRIALS)))
     refused = next((verdict for verdict, _ in outcomes if verdict.kind is Ending.REFUSED), None)
     if refused is not None:
         return _worthless(rung, refused.detail)
@@ -96,10 +96,9 @@ def _temporary(stack: ExitStack, place: Path | None) -> Path:
     return folder
 
 
-async def _try(cage: NurseryCage, trial: Trial, told: dict[str, Any], place: Path) -> tuple[Verdict, str]:
+async def _try(cage: NurseryCage, number: int, trial: Trial, told: dict[str, Any], place: Path) -> tuple[Verdict, str]:
     """The verdict, and the last of what was said."""
-    name = trial.promise or "trespass"
-    folder, output = place / f"work-{name}", place / f"output-{name}"
+    folder, output = place / f"work-{number}", place / f"output-{number}"
     folder.mkdir()
     environment = {TOLD: json.dumps(told)} if trial.promise is None else {}
     task = Task(argv_of("python", trial.code), folder, environment, limits=trial.limits)
@@ -127,7 +126,8 @@ def _judged(rung: Rung, user: int | None, outcomes: dict[Trial, tuple[Verdict, s
 def _trespasses(verdict: Verdict, said: str) -> dict[Promise, str]:
     """What the trespasser got away with; all of it, if it could not tell."""
     tries = (
-        Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS, Promise.NETWORK, Promise.ENVIRONMENT
+        Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS, Promise.NETWORK, Promise.ENVIRONMENT,
+        Promise.MEMORY, Promise.DISK,
     )  # fmt: skip
     if not verdict.succeeded:
         return dict.fromkeys(tries, f"the trial could not be made: {verdict.detail}; {said[-200:]}")

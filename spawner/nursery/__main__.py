@@ -102,9 +102,7 @@ class Nursery:
         if not _said(waiting.control, line):  # it has just died: one that is new has not
             watched, waiting = self._fork()
             _said(waiting.control, line)
-        self._wardens[watched] = replace(
-            waiting, run=wanted.run, number=number, folder=str(wanted.task.folder)
-        )
+        self._wardens[watched] = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder))
         self._waiting = self._fork()
 
     def _dismiss(self) -> None:

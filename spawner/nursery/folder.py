@@ -26,6 +26,7 @@ class Held:
     size_bytes: int
     whole: bool = True
 
+
 # Kept free for the fleet: its databases stop where the disk ends. More than two looks of a warden apart can be written.
 RESERVE_MB: Final = 512
 
@@ -39,10 +40,10 @@ def free_mb(folder: str) -> float:
     return about.f_bavail * about.f_frsize / (1 << 20) if about.f_blocks else float("inf")
 
 
-def floor_mb(folder: str) -> float:
-    """How much of its disk a daughter that begins now leaves free: what is reserved, or on a disk that has not twice as
+def floor_mb(free: float) -> float:
+    """How much of the `free` MiB of its disk a daughter that begins now leaves: what is reserved, or on a disk that has not twice as
     much, half of what there is. Holds for all that she takes, also where no account of hers shows it."""
-    return min(RESERVE_MB, free_mb(folder) / 2)
+    return min(RESERVE_MB, free / 2)
 
 
 def held(folder: str, most: int, *, mend: bool = False) -> Held:
@@ -88,9 +89,8 @@ def mend_left(place: Path) -> None:
         if depth > _DEEPEST + _FROM_ABOVE or len(os.fsencode(here)) > _LONGEST:
             _remove([here])
             continue
-        for entry in _entries(here, mend=True) or ():
-            if entry.is_dir(follow_symlinks=False):
-                rest.append((entry.path, depth + 1))
+        entries = _entries(here, mend=True) or ()
+        rest += [(entry.path, depth + 1) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _remove(paths: list[str]) -> None:

@@ -55,9 +55,9 @@ def _breaches(limits: Limits, sample: Sample) -> Iterator[Sentence]:
     if sample.files > limits.folder_files:
         yield Sentence(Ending.DISK, f"its folder gained {sample.files} files of {limits.folder_files}")
     if sample.hides:
-        yield Sentence(Ending.DISK, "it hides something: a folder unreadable or too deep, open files that cannot be seen")
+        yield Sentence(Ending.DISK, "it hides something: a folder unreadable or too deep, or open files")
     if sample.free_mb < sample.floor_mb:
-        yield Sentence(Ending.DISK, f"its disk has {sample.free_mb:.0f} MiB left of {sample.floor_mb:.0f} that are kept")
+        yield Sentence(Ending.DISK, f"its disk has {sample.free_mb:.0f} MiB left, {sample.floor_mb:.0f} are kept")
     if sample.cpu_sec > limits.cpu_sec:
         yield Sentence(Ending.CPU, f"it computed {sample.cpu_sec:.1f} s of {limits.cpu_sec:g}")
     if sample.wall_sec > limits.wall_sec:

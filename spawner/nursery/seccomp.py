@@ -52,7 +52,7 @@ class Strictness:
     signals_open: bool
 
 
-# It tells the names that are made in a folder that Landlock does not let her list; programs look again and again instead.
+# It tells the names made in folders that Landlock does not let her list; programs look again and again instead.
 _WATCHING: Final = ("inotify_init", "inotify_init1", "inotify_add_watch")
 _ABSENT: Final = (  # answered as if this kernel had never heard of them, so that programs take another way
     "io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "memfd_create", "memfd_secret", *_WATCHING,

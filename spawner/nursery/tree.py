@@ -31,7 +31,7 @@ class Taken:
     processes: int
     cpu_sec: float
     memory_mb: float
-    opened: Opened = Opened()
+    opened: Opened
 
 
 @dataclass(frozen=True, slots=True)

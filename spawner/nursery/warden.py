@@ -90,7 +90,7 @@ class Warden:
         self._rung = wanted.rung
         self._folder = str(wanted.task.folder)
         self._before = self._now = held(self._folder, 1 << 30)
-        self._floor_mb = floor_mb(self._folder)
+        self._floor_mb = floor_mb(free_mb(self._folder))
         self._control = control
         self._said, self._child = unborn.output, unborn.pid
         self._segments = Segments(wanted.output, self._limits.output_bytes)

@@ -197,7 +197,8 @@ def watch(folder):
     if watcher < 0 or libc.inotify_add_watch(watcher, folder.encode(), 0x100) < 0:
         refuse()
 def attributes(pid):
-    call(NUMBERS["sched_setattr"], pid, ctypes.create_string_buffer(struct.pack("=IIQiIQQQ", 48, 3, 0, 19, 0, 0, 0, 0), 48), 0)
+    wanted = struct.pack("=IIQiIQQQ", 48, 3, 0, 19, 0, 0, 0, 0)
+    call(NUMBERS["sched_setattr"], pid, ctypes.create_string_buffer(wanted, 48), 0)
 def buffer(option):
     left, _ = socket.socketpair()
     before = left.getsockopt(socket.SOL_SOCKET, option)
@@ -208,7 +209,8 @@ def gift(pipe):
 def flight(left, right):
     socket.send_fds(left, [b"x"], [0])
 def reserve(mode):
-    call(NUMBERS["fallocate"], os.open("reserved", os.O_CREAT | os.O_RDWR), mode, ctypes.c_long(0), ctypes.c_long(1 << 20))
+    made = os.open("reserved", os.O_CREAT | os.O_RDWR)
+    call(NUMBERS["fallocate"], made, mode, ctypes.c_long(0), ctypes.c_long(1 << 20))
 def room():
     return struct.pack("hhqqiI4i", 0, 0, 0, 1 << 20, 0, 0, 0, 0, 0, 0)
 def inherited():
