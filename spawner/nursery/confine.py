@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ _SPACE_EXTRA_MB: Final = 128
 # So the kernel's limit is a fence against bombs alone, and never a low one; the warden counts each tree.
 _FENCE: Final = 16
 _LEAST_FENCE: Final = 1024
-_NICENESS: Final = 10  # the fleet answers first
+NICENESS: Final = 10  # the fleet answers first
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -39,21 +40,25 @@ class Hold:
     interpreter: Path | None
 
 
-def become(task: Task, hold: Hold) -> None:
-    """Turn this process, which has been attached, into the task's program; returns only by raising OSError."""
+def become(task: Task, hold: Hold, go: Callable[[], None]) -> None:
+    """Turn this process, which has been attached, into the task's program; returns only by raising OSError. `go`
+    returns when the program may begin: all else is done before, while the warden gets ready as well."""
     os.chdir(task.folder)
     limit(task.limits, hold)
     rules = _ruleset(task, hold)
     if hold.user is not None:
         drop_to(hold.user)
     kernel.die_with_parent(signal.SIGKILL)
+    os.nice(NICENESS)
     kernel.gain_nothing_by_exec()
     if rules is not None:
         kernel.landlock_restrict(rules)
     program = seccomp.filter_for(_strictness(task.network, hold), os.getpid())
     if program is not None:
         kernel.filter_system_calls(program)
-    os.execvpe(task.argv[0], task.argv, environment(task))
+    variables = environment(task)
+    go()
+    os.execvpe(task.argv[0], task.argv, variables)
 
 
 def attach(output: int) -> None:
@@ -66,7 +71,6 @@ def attach(output: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.umask(0o077)
-    os.nice(_NICENESS)
 
 
 def limit(limits: Limits, hold: Hold) -> None:

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from spawner.cage import Task
@@ -26,17 +27,19 @@ def available() -> str:
     return "" if have >= want else f"sandlock wants Landlock of version {want}, this kernel has {max(have, 0)}"
 
 
-def keep(task: Task, hold: confine.Hold, birth: int) -> int:
-    """Run the task in a sandbox to its end; tells its pid on `birth`. Returns the exit code, or minus the signal."""
+def keep(task: Task, hold: confine.Hold, birth: int, go: Callable[[], None]) -> int:
+    """Run the task in a sandbox to its end, once `go` returns; tells its pid on `birth`. Returns the exit code, or minus the signal."""
     os.chdir(task.folder)
     confine.limit(task.limits, hold)
     if hold.user is not None:
         confine.drop_to(hold.user)
         kernel.be_visible()  # to its own supervisor threads, which look into the daughter's memory
     kernel.die_with_parent(signal.SIGKILL)
+    os.nice(confine.NICENESS)
     _hold_the_keeper(task.network)
     if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
+    go()
     try:
         process = _sandbox(task, hold).popen(list(task.argv))
     except RuntimeError as error:

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
@@ -21,6 +22,7 @@ from spawner.nursery.segments import Segments
 from spawner.nursery.tree import Tree, ended_cpu_sec, largest_ended_mb
 
 KILL: Final = b"k"  # on the control pipe
+GO: Final = b"g"  # to the unborn, when all is ready
 _READ_BYTES: Final = 1 << 16
 _SAMPLE_SEC, _FOLDER_EVERY = 0.05, 3
 _KILL_SEC: Final = 10.0
@@ -37,6 +39,7 @@ def guard(control: int) -> None:
     line, rest = _line(control)
     if not line:
         return
+    unborn.hear(line + b"\n")
     wanted = order.read(line)
     assert isinstance(wanted, Order)
     try:
@@ -60,17 +63,24 @@ class Unborn:
         self._birth, tells = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._orders)
+            for descriptor in (self._orders, self.output, self._birth):
+                os.close(descriptor)
             _be_born(hears, says, tells)
         for descriptor in (says, hears, tells):
             os.close(descriptor)
         os.set_blocking(self.output, False)
 
-    def become(self, wanted: Order) -> int:
+    def hear(self, line: bytes) -> None:
+        """Have it make itself ready for this order."""
+        rest = memoryview(line)
+        with suppress(BrokenPipeError):  # `become` finds out why
+            while rest:
+                rest = rest[os.write(self._orders, rest) :]
+
+    def become(self) -> int:
         """Have the program begin: its pid. OSError where it cannot; then there is nothing to wait for any more."""
-        rest = memoryview(wanted.line())
-        while rest:
-            rest = rest[os.write(self._orders, rest) :]
+        with suppress(BrokenPipeError):
+            os.write(self._orders, GO)
         said = b""
         while piece := os.read(self._birth, 512):
             said += piece
@@ -101,7 +111,7 @@ class Warden:
         self._sentence: Sentence | None = None
         self._insist_at = float("inf")
         self._began = time.monotonic()
-        _tell(order.started(wanted.run, unborn.become(wanted)))
+        _tell(order.started(wanted.run, unborn.become()))
 
     def kill(self) -> None:
         """Have her end: ask, and insist."""
@@ -216,9 +226,9 @@ def _be_born(hears: int, output: int, tells: int) -> NoReturn:
     code = 127
     try:
         confine.attach(output)
-        line, _ = _line(hears)
+        line, rest = _line(hears)
         if line:
-            code = _become(order.read(line), tells)
+            code = _become(order.read(line), tells, lambda: _go(hears, rest))
     except BaseException as error:  # border: a forked child must not return into its parent's code
         with suppress(OSError):
             os.write(tells, _reason(error).encode()[:500])
@@ -228,13 +238,19 @@ def _be_born(hears: int, output: int, tells: int) -> NoReturn:
         os._exit(code)
 
 
-def _become(wanted: Order | order.Kill, tells: int) -> int:
+def _go(hears: int, heard: bytes) -> None:
+    """Wait for the word; without it the warden is gone, or could not make itself ready."""
+    if (heard or os.read(hears, len(GO))) != GO:
+        os._exit(1)
+
+
+def _become(wanted: Order | order.Kill, tells: int, go: Callable[[], None]) -> int:
     """Returns for the keeper of a sandbox alone."""
     assert isinstance(wanted, Order)
     hold = confine.Hold(wanted.rung, wanted.user, wanted.siblings, wanted.interpreter)
     if hold.rung is Rung.SANDLOCK:
-        return sandlocked.keep(wanted.task, hold, tells)
-    confine.become(wanted.task, hold)
+        return sandlocked.keep(wanted.task, hold, tells, go)
+    confine.become(wanted.task, hold, go)
     return 0
 
 
