@@ -48,7 +48,7 @@ class Nursery:
         self._counted_at, self._count = float("-inf"), 0
         self._no_sandlock: str | None = None
         self._waiting: tuple[int, _Warden] | None = None
-        self._wants_waiting = False
+        self._wants_waiting, self._sample = False, b""
 
     def serve(self) -> None:
         """Until stdin ends; then every daughter does."""
@@ -56,7 +56,8 @@ class Nursery:
         while True:
             ready = self._poll.poll(_QUIET_MS if self._wants_waiting else None)
             if not ready:
-                self._waiting, self._wants_waiting = self._fork(), False
+                self._waiting, self._wants_waiting = self._fork(self._sample), False
+                order.read(self._sample)  # the fork has made our own pages ones that are copied when written to
             for descriptor, _ in ready:
                 if descriptor != 0:
                     self._ended(descriptor)
@@ -98,7 +99,7 @@ class Nursery:
         self._begin(said, line)
 
     def _begin(self, wanted: order.Order, line: bytes) -> None:
-        """Hand the order to the warden that waits. The next one is forked once there is time (`serve`): a fork now would
+        """Hand the order to the warden that waits. The next one is forked once there is quiet (`serve`): now that would
         take the processor that this daughter begins on."""
         number = _first_free({warden.number for warden in self._wardens.values() if warden.run})
         user = None if wanted.user is None else wanted.user + number
@@ -109,7 +110,7 @@ class Nursery:
             watched, waiting = self._fork()
             _said(waiting.control, line)
         self._wardens[watched] = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder))
-        self._waiting, self._wants_waiting = None, True
+        self._waiting, self._wants_waiting, self._sample = None, True, line
 
     def _dismiss(self) -> None:
         """Let the warden that waits go."""
@@ -119,18 +120,18 @@ class Nursery:
             os.close(waiting.control)
             self._wardens[descriptor] = replace(waiting, control=-1)
 
-    def _fork(self) -> tuple[int, _Warden]:
+    def _fork(self, sample: bytes = b"") -> tuple[int, _Warden]:
         hears, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_warden(hears, tells)
+            self._be_warden(hears, tells, sample)
         os.close(hears)
         watched = os.pidfd_open(pid)
         self._poll.register(watched, select.POLLIN)
         warden = self._wardens[watched] = _Warden("", pid, tells, 0)
         return watched, warden
 
-    def _be_warden(self, hears: int, tells: int) -> NoReturn:
+    def _be_warden(self, hears: int, tells: int, sample: bytes) -> NoReturn:
         code = 1
         try:
             os.close(0)
@@ -138,7 +139,7 @@ class Nursery:
             for descriptor in (tells, *(other.control for other in self._wardens.values()), *self._wardens):
                 if descriptor >= 0:
                     os.close(descriptor)
-            guard(hears)
+            guard(hears, sample)
             code = 0
         except BaseException:  # border: a forked warden must not return into the nursery's code
             traceback.print_exc()

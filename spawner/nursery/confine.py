@@ -131,6 +131,16 @@ def prepare(rung: Rung, user: int | None, network: bool) -> None:
     """Think beforehand, for all who are forked afterwards, what is the same for each of them."""
     seccomp.filter_for(_strictness(network, Hold(rung, user, 0, None)), 0)
     landlock.open_system()
+    kernel.has_swap()
+
+
+def rehearse(task: Task, hold: Hold) -> None:
+    """Do what can be done again: the first time costs a forked process more, each page it writes to being copied."""
+    environment(task)
+    seccomp.filter_for(_strictness(task.network, hold), os.getpid())
+    rules = _ruleset(task, hold)
+    if rules is not None:
+        os.close(rules)
 
 
 def _strictness(network: bool, hold: Hold) -> seccomp.Strictness:

@@ -41,8 +41,8 @@ def free_mb(folder: str) -> float:
 
 
 def floor_mb(free: float) -> float:
-    """How much of the `free` MiB of its disk a daughter that begins now leaves: what is reserved, or on a disk that has not twice as
-    much, half of what there is. Holds for all that she takes, also where no account of hers shows it."""
+    """How much of the `free` MiB of its disk a daughter that begins now leaves: what is reserved, or half where it
+    has not twice as much. Holds for all that she takes, also where no account of hers shows it."""
     return min(RESERVE_MB, free / 2)
 
 
@@ -68,6 +68,8 @@ def held(folder: str, most: int, *, mend: bool = False) -> Held:
 def give(folder: Path, user: int) -> None:
     """Make all of it a user's. Nothing of hers runs now, and links are not followed."""
     os.chown(folder, user, user, follow_symlinks=False)
+    if not os.listdir(folder):  # as most are
+        return
     for _, folders, files, opened in os.fwalk(folder, follow_symlinks=False):
         for name in (*folders, *files):
             os.chown(name, user, user, dir_fd=opened, follow_symlinks=False)

@@ -6,6 +6,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
 _SECCOMP_MODE_FILTER = 2
@@ -47,10 +48,11 @@ def seeing_as(user: int) -> Iterator[None]:
         _libc.setfsgid(os.getegid())
 
 
+@cache
 def has_swap() -> bool:
-    """Whether memory may be where RSS does not count it."""
-    with open("/proc/meminfo", encoding="ascii") as lines:
-        return any(line.startswith("SwapTotal:") and int(line.split()[1]) > 0 for line in lines)
+    """Whether memory may be where RSS does not count it. Asked once, before anything is forked."""
+    with open("/proc/meminfo", "rb") as lines:
+        return any(line.startswith(b"SwapTotal:") and int(line.split()[1]) > 0 for line in lines)
 
 
 def gain_nothing_by_exec() -> None:

@@ -28,7 +28,8 @@ def available() -> str:
 
 
 def keep(task: Task, hold: confine.Hold, birth: int, go: Callable[[], None]) -> int:
-    """Run the task in a sandbox to its end, once `go` returns; tells its pid on `birth`. Returns the exit code, or minus the signal."""
+    """Run the task in a sandbox to its end, once `go` returns; tells its pid on `birth`. Returns the exit code, or
+    minus the signal."""
     os.chdir(task.folder)
     confine.limit(task.limits, hold)
     if hold.user is not None:
