@@ -138,9 +138,10 @@ def rehearse(task: Task, hold: Hold) -> None:
     """Do what can be done again: the first time costs a forked process more, each page it writes to being copied."""
     environment(task)
     seccomp.filter_for(_strictness(task.network, hold), os.getpid())
-    rules = _ruleset(task, hold)
-    if rules is not None:
-        os.close(rules)
+    with suppress(OSError):  # what ails the former task's files is not the next one's affair
+        rules = _ruleset(task, hold)
+        if rules is not None:
+            os.close(rules)
 
 
 def _strictness(network: bool, hold: Hold) -> seccomp.Strictness:
