@@ -364,13 +364,22 @@ async def test_nothing_outlives_a_killed_nursery(ground: Grounds) -> None:
 
 
 async def test_nothing_outlives_a_killed_warden(ground: Grounds) -> None:
-    hide = "import os; os.mkdir('hidden'); os.fchmod(os.open('hidden', 0), 0o300)\n"
-    run, output = await _running(ground, hide + DEAF + STAY)
+    wait = "\nwhile not os.path.exists('now'): time.sleep(0.01)"
+    hide = "\nos.mkdir('hidden'); os.fchmod(os.open('hidden', 0), 0o300); os.mkdir('done')"
+    run, output = await _running(ground, DEAF + wait + hide + STAY)
+    os.kill(_warden(ground), signal.SIGSTOP)  # it would end her for that
+    work = output.parents[1] / "work-1"
+    (work / "now").touch()
+
+    async def hidden() -> bool:
+        return (work / "done").exists()
+
+    await eventually(hidden, bool)
     os.kill(_warden(ground), signal.SIGKILL)
     assert (await run).kind is Ending.KILLED
     await _gone(int(output.read_text()), ground.pids[0])
     if not ground.kind.own_user:  # else whoever removes it may read all
-        assert (output.parents[1] / "work-1" / "hidden").stat().st_mode & 0o700 == 0o700
+        assert (work / "hidden").stat().st_mode & 0o700 == 0o700
 
 
 async def test_nothing_outlives_a_caller_that_is_cancelled(ground: Grounds) -> None:
