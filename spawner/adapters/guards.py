@@ -11,9 +11,12 @@ from spawner.nursery.landlock import SCOPE_ABI
 _BY_WARDEN: Final = {
     Promise.CPU: "RLIMIT_CPU for a process; the warden adds up the tree every 50 ms",
     Promise.WALL: "the warden's clock: SIGTERM, after one second SIGKILL",
-    Promise.MEMORY: "RLIMIT_AS for a process; the warden adds up what the tree holds every 50 ms",
+    Promise.MEMORY: "RLIMIT_AS for a process; the warden adds up the tree every 50 ms, with what sockets can hold",
     Promise.FILES: "RLIMIT_NOFILE for a process; the warden counts the folder's files every 150 ms",
-    Promise.DISK: "RLIMIT_FSIZE for a file; the warden adds up the folder every 150 ms",
+    Promise.DISK: (
+        "RLIMIT_FSIZE for a file; the warden adds up the folder every 150 ms, every 50 ms open files without a name, "
+        "and keeps a part of the disk free"
+    ),
     Promise.OUTPUT: "a pipe to the warden, who keeps head and tail and ends a flood",
     Promise.TREE: "the warden adopts orphans (PR_SET_CHILD_SUBREAPER) and kills until the kernel knows no child of it",
     Promise.ENVIRONMENT: "the environment is made anew: PATH, HOME, TMPDIR, LANG and what the task names",
@@ -52,7 +55,9 @@ def _ours(rung: Rung, user: int | None, abi: int) -> dict[Promise, str]:
         ),
         Promise.NETWORK: _NO_SOCKETS,
         Promise.READING: (
-            "Landlock: its folder, the system's programs, what it was granted" if held else "file permissions alone"
+            "Landlock: the folder, system programs, what was granted; seccomp: no inotify"
+            if held
+            else "file permissions alone"
         ),
         Promise.WRITING: "Landlock: its folder; seccomp: no chmod by path" if held else "file permissions alone",
         Promise.PEEKING: (

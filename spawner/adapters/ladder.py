@@ -27,6 +27,7 @@ from spawner.adapters.sayings import read_tail
 from spawner.adapters.trials import TOLD, TRIALS, Trial, leaks_of
 from spawner.cage import Ending, Guard, Level, Promise, Rung, Task, Verdict, argv_of
 from spawner.nursery import kernel
+from spawner.nursery.folder import mend_left
 
 STRONGEST: Final = (Rung.SANDLOCK, Rung.LANDLOCK, Rung.RLIMITS)
 # Landlock's rung keeps the same promises, and starts a Python in half the time: docs/decisions/0021-isolation.md.
@@ -42,9 +43,11 @@ async def best_cage(
 ) -> NurseryCage:
     """The best cage of `rungs` that works here, tried in this order. `secrets` are files and folders that no daughter
     may read; that they cannot is part of the trial. `place` is where daughters' folders are to be (a temporary one if
-    not said): one that others may not enter is out of reach for some rungs. Takes about 0.7 s for a rung."""
+    not said): one that others may not enter is out of reach for some rungs; what is left there of former daughters is
+    made such that it can be walked. Takes about 0.7 s for a rung."""
     if place is not None:
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(mend_left, place)
     nursery = Nursery()
     user, findings = own_user()
     interpreter = interpreter_for(user)
@@ -79,7 +82,7 @@ async def _tried(cage: NurseryCage, can_run: bool, place: Path | None, secrets: 
     with ExitStack() as stack:
         told = stack.enter_context(_temptations(_temporary(stack, None), secrets))
         rooms = _temporary(stack, place)
-        outcomes = await asyncio.gather(*(_try(cage, trial, told, rooms) for trial in TRIALS))
+        outcomes = await asyncio.gather(*(_try(cage, *trial, told, rooms) for trial in enumerate(TRIALS)))
     refused = next((verdict for verdict, _ in outcomes if verdict.kind is Ending.REFUSED), None)
     if refused is not None:
         return _worthless(rung, refused.detail)
@@ -93,10 +96,9 @@ def _temporary(stack: ExitStack, place: Path | None) -> Path:
     return folder
 
 
-async def _try(cage: NurseryCage, trial: Trial, told: dict[str, Any], place: Path) -> tuple[Verdict, str]:
+async def _try(cage: NurseryCage, number: int, trial: Trial, told: dict[str, Any], place: Path) -> tuple[Verdict, str]:
     """The verdict, and the last of what was said."""
-    name = trial.promise or "trespass"
-    folder, output = place / f"work-{name}", place / f"output-{name}"
+    folder, output = place / f"work-{number}", place / f"output-{number}"
     folder.mkdir()
     environment = {TOLD: json.dumps(told)} if trial.promise is None else {}
     task = Task(argv_of("python", trial.code), folder, environment, limits=trial.limits)
@@ -124,7 +126,8 @@ def _judged(rung: Rung, user: int | None, outcomes: dict[Trial, tuple[Verdict, s
 def _trespasses(verdict: Verdict, said: str) -> dict[Promise, str]:
     """What the trespasser got away with; all of it, if it could not tell."""
     tries = (
-        Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS, Promise.NETWORK, Promise.ENVIRONMENT
+        Promise.READING, Promise.WRITING, Promise.PEEKING, Promise.SIGNALS, Promise.NETWORK, Promise.ENVIRONMENT,
+        Promise.MEMORY, Promise.DISK,
     )  # fmt: skip
     if not verdict.succeeded:
         return dict.fromkeys(tries, f"the trial could not be made: {verdict.detail}; {said[-200:]}")

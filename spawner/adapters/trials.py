@@ -15,7 +15,7 @@ from spawner.cage import Ending, Limits, Promise, Verdict
 # What the trespasser is told in its environment, so that each attempt would succeed if nobody stood in its way.
 TOLD: Final = "TRIAL"
 _TRESPASS: Final = """
-import ctypes, json, os, socket
+import ctypes, fcntl, json, os, socket
 told = json.loads(os.environ.pop("TRIAL"))
 service, place = told["service"], told["place"]
 leaks = {}
@@ -36,8 +36,24 @@ def misdirect():
 def seize():
     if ctypes.CDLL(None).ptrace(0x4206, service, None, None) != 0:
         raise OSError
+libc = ctypes.CDLL(None)
+def checked(answer):
+    if answer < 0:
+        raise OSError
+def watch():
+    checked(libc.inotify_add_watch(libc.inotify_init1(0), place.encode(), 256))
+def swell():
+    left, right = socket.socketpair()
+    left.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+def reserve():
+    made = os.open("reserved", os.O_CREAT | os.O_RDWR)
+    checked(libc.fallocate(made, 1, ctypes.c_long(0), ctypes.c_long(1 << 20)))
+def pass_on():
+    left, right = socket.socketpair()
+    socket.send_fds(left, [b"x"], [0])
 for path in told["secrets"]:
     attempt("reading", path, lambda: os.listdir(path) if os.path.isdir(path) else open(path).read(1))
+attempt("reading", "watching names", watch)
 attempt("writing", "a new file outside", lambda: open(place + "/new", "w").close())
 attempt("writing", "a file that anybody may change", lambda: open(place + "/open", "a").close())
 attempt("writing", "cutting a file short", lambda: os.truncate(place + "/open", 0))
@@ -47,6 +63,12 @@ attempt("peeking", "the command line of another process", lambda: open(f"/proc/{
 attempt("peeking", "the open files of another process", lambda: os.listdir(f"/proc/{service}/fd"))
 attempt("peeking", "ptrace", seize)
 attempt("signals", "a signal to another process", lambda: os.kill(service, 0))
+attempt("signals", "another process's processors", lambda: os.sched_setaffinity(service, os.sched_getaffinity(service)))
+attempt("signals", "another process's priority", lambda: os.setpriority(os.PRIO_PROCESS, service, 0))
+attempt("memory", "a larger socket buffer", swell)
+attempt("memory", "a larger pipe", lambda: fcntl.fcntl(os.pipe()[0], 1031, 1 << 20))
+attempt("memory", "a descriptor in flight", pass_on)
+attempt("disk", "room reserved behind a file's end", reserve)
 attempt("network", "TCP", lambda: dial(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", told["tcp"])))
 attempt("network", "UDP", lambda: dial(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", told["udp"])))
 attempt("network", "a Unix socket", lambda: dial(socket.AF_UNIX, socket.SOCK_STREAM, place + "/stream"))
@@ -85,6 +107,12 @@ import time
 for number in range(2000):
     open(f'file-{number}', 'w').close()
     time.sleep(0.001)
+time.sleep(20)
+"""
+_HIDE: Final = """
+import os, time
+for _ in range(4):
+    os.write(os.open(".", os.O_TMPFILE | os.O_RDWR), bytes(3 << 20))
 time.sleep(20)
 """
 _FILL: Final = "open('large', 'wb').write(bytes(8 << 20))"
@@ -134,6 +162,7 @@ TRIALS: Final = (
     Trial(Promise.WALL, _SLEEP, _is(Ending.TIMEOUT), _limits(wall_sec=0.2)),
     Trial(Promise.OUTPUT, _SHOUT, _is(Ending.OUTPUT), _limits(output_bytes=1 << 10)),
     Trial(Promise.FILES, _LITTER, _is(Ending.DISK)),
+    Trial(Promise.DISK, _HIDE, lambda verdict: _was_refused(verdict) or verdict.kind is Ending.DISK),
     Trial(Promise.DISK, _FILL, lambda verdict: _was_refused(verdict) or verdict.kind is Ending.DISK),
 )
 

@@ -16,22 +16,26 @@ from typing import NoReturn
 
 from spawner.cage import Ending, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
+from spawner.nursery.folder import mended
 from spawner.nursery.tree import Tree, end_strays
 from spawner.nursery.warden import KILL, guard
 
 _READ_BYTES = 1 << 16
 _COUNT_FOR_SEC = 10.0
 _LEAVE_SEC = 15.0
+_QUIET_MS = 10  # without an order: longer than a daughter takes to begin
 
 
 @dataclass(frozen=True, slots=True)
 class _Warden:
-    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken."""
+    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken, and
+    `folder` where its daughter works."""
 
     run: str
     pid: int
     control: int
     number: int
+    folder: str = ""
 
 
 class Nursery:
@@ -44,12 +48,17 @@ class Nursery:
         self._counted_at, self._count = float("-inf"), 0
         self._no_sandlock: str | None = None
         self._waiting: tuple[int, _Warden] | None = None
+        self._wants_waiting, self._sample = False, b""
 
     def serve(self) -> None:
         """Until stdin ends; then every daughter does."""
         rest = b""
         while True:
-            for descriptor, _ in self._poll.poll():
+            ready = self._poll.poll(_QUIET_MS if self._wants_waiting else None)
+            if not ready:
+                self._waiting, self._wants_waiting = self._fork(self._sample), False
+                order.read(self._sample)  # the fork has made our own pages ones that are copied when written to
+            for descriptor, _ in ready:
                 if descriptor != 0:
                     self._ended(descriptor)
                     continue
@@ -58,7 +67,7 @@ class Nursery:
                     return
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._hear(order.read(line))
+                    self._hear(order.read(line), line)
 
     def leave(self) -> None:
         """End all: wardens see their pipes close; whatever had lost its warden is ended here."""
@@ -75,7 +84,7 @@ class Nursery:
                     self._poll.unregister(descriptor)
         tree.end(_LEAVE_SEC)
 
-    def _hear(self, said: order.Order | order.Kill) -> None:
+    def _hear(self, said: order.Order | order.Kill, line: bytes) -> None:
         if isinstance(said, order.Kill):
             for warden in self._wardens.values():
                 if warden.run == said.run:
@@ -87,41 +96,42 @@ class Nursery:
             os.write(1, order.ended(said.run, verdict))
             return
         confine.prepare(said.rung, said.user, said.task.network)
-        self._begin(said)
+        self._begin(said, line)
 
-    def _begin(self, wanted: order.Order) -> None:
-        """Hand the order to the warden that waits, and have the next one wait."""
+    def _begin(self, wanted: order.Order, line: bytes) -> None:
+        """Hand the order to the warden that waits. The next one is forked once there is quiet (`serve`): now that would
+        take the processor that this daughter begins on."""
         number = _first_free({warden.number for warden in self._wardens.values() if warden.run})
         user = None if wanted.user is None else wanted.user + number
         siblings = self._siblings() if user is None else 0
-        line = replace(wanted, user=user, siblings=siblings).line()
+        line = order.handed_on(line, user, siblings)
         watched, waiting = self._waiting or self._fork()
         if not _said(waiting.control, line):  # it has just died: one that is new has not
             watched, waiting = self._fork()
             _said(waiting.control, line)
-        self._wardens[watched] = replace(waiting, run=wanted.run, number=number)
-        self._waiting = self._fork()
+        self._wardens[watched] = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder))
+        self._waiting, self._wants_waiting, self._sample = None, True, line
 
     def _dismiss(self) -> None:
         """Let the warden that waits go."""
         if self._waiting is not None:
             descriptor, waiting = self._waiting
-            self._waiting = None
+            self._waiting, self._wants_waiting = None, True
             os.close(waiting.control)
             self._wardens[descriptor] = replace(waiting, control=-1)
 
-    def _fork(self) -> tuple[int, _Warden]:
+    def _fork(self, sample: bytes = b"") -> tuple[int, _Warden]:
         hears, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_warden(hears, tells)
+            self._be_warden(hears, tells, sample)
         os.close(hears)
         watched = os.pidfd_open(pid)
         self._poll.register(watched, select.POLLIN)
         warden = self._wardens[watched] = _Warden("", pid, tells, 0)
         return watched, warden
 
-    def _be_warden(self, hears: int, tells: int) -> NoReturn:
+    def _be_warden(self, hears: int, tells: int, sample: bytes) -> NoReturn:
         code = 1
         try:
             os.close(0)
@@ -129,7 +139,7 @@ class Nursery:
             for descriptor in (tells, *(other.control for other in self._wardens.values()), *self._wardens):
                 if descriptor >= 0:
                     os.close(descriptor)
-            guard(hears)
+            guard(hears, sample)
             code = 0
         except BaseException:  # border: a forked warden must not return into the nursery's code
             traceback.print_exc()
@@ -145,9 +155,11 @@ class Nursery:
         status = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
         os.close(descriptor)
         if self._waiting and self._waiting[0] == descriptor:
-            self._waiting = None
+            self._waiting, self._wants_waiting = None, True
         elif warden.run and (status is None or status.si_status != 0):
             end_strays(frozenset(other.pid for other in self._wardens.values()))
+            with contextlib.suppress(OSError):  # the folder may be gone
+                mended(warden.folder)
             os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden died")))
 
     def _siblings(self) -> int:

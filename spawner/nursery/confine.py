@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +21,11 @@ from spawner.nursery import kernel, landlock, seccomp
 _MIB: Final = 1 << 20
 _SPACE_FACTOR: Final = 2  # address space is cheap and more is taken than used; the warden counts what is resident
 _SPACE_EXTRA_MB: Final = 128
-_FENCE: Final = 16  # other daughters count for a shared user too: a limit for bombs, the warden counts each tree
-_NICENESS: Final = 10  # the fleet answers first
+# Where the user is shared, other daughters count for it too, and those of other containers, which /proc does not show.
+# So the kernel's limit is a fence against bombs alone, and never a low one; the warden counts each tree.
+_FENCE: Final = 16
+_LEAST_FENCE: Final = 1024
+NICENESS: Final = 10  # the fleet answers first
 PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -35,21 +40,25 @@ class Hold:
     interpreter: Path | None
 
 
-def become(task: Task, hold: Hold) -> None:
-    """Turn this process, which has been attached, into the task's program; returns only by raising OSError."""
+def become(task: Task, hold: Hold, go: Callable[[], None]) -> None:
+    """Turn this process, which has been attached, into the task's program; returns only by raising OSError. `go`
+    returns when the program may begin: all else is done before, while the warden gets ready as well."""
     os.chdir(task.folder)
     limit(task.limits, hold)
     rules = _ruleset(task, hold)
     if hold.user is not None:
         drop_to(hold.user)
     kernel.die_with_parent(signal.SIGKILL)
+    os.nice(NICENESS)
     kernel.gain_nothing_by_exec()
     if rules is not None:
         kernel.landlock_restrict(rules)
     program = seccomp.filter_for(_strictness(task.network, hold), os.getpid())
     if program is not None:
         kernel.filter_system_calls(program)
-    os.execvpe(task.argv[0], task.argv, environment(task))
+    variables = environment(task)
+    go()
+    os.execvpe(task.argv[0], task.argv, variables)
 
 
 def attach(output: int) -> None:
@@ -62,11 +71,11 @@ def attach(output: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.umask(0o077)
-    os.nice(_NICENESS)
 
 
 def limit(limits: Limits, hold: Hold) -> None:
     """The kernel's own limits, for each process (setrlimit(2)); the warden sees to those of the whole tree."""
+    take_the_blame()
     cpu = max(1, round(limits.cpu_sec + 0.5))
     fixed = {
         resource.RLIMIT_CORE: 0,
@@ -78,11 +87,24 @@ def limit(limits: Limits, hold: Hold) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
     if hold.rung is not Rung.SANDLOCK:  # which counts both itself, and needs room for its own threads
         fixed[resource.RLIMIT_AS] = (limits.memory_mb * _SPACE_FACTOR + _SPACE_EXTRA_MB) * _MIB
-        fixed[resource.RLIMIT_NPROC] = limits.processes if hold.user else hold.siblings + _FENCE * limits.processes
+        fixed[resource.RLIMIT_NPROC] = fence(limits, hold)
     for kind, value in fixed.items():
         hard = resource.getrlimit(kind)[1]
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (most, most))
+
+
+def fence(limits: Limits, hold: Hold) -> int:
+    """How many processes and threads the kernel lets the user have."""
+    if hold.user is not None:
+        return limits.processes
+    return hold.siblings + max(_FENCE * limits.processes, _LEAST_FENCE)
+
+
+def take_the_blame() -> None:
+    """Where memory runs out for all, have the kernel end daughters first (proc_pid_oom_score_adj(5))."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as said:
+        said.write(b"1000")
 
 
 def drop_to(user: int) -> None:
@@ -109,6 +131,17 @@ def prepare(rung: Rung, user: int | None, network: bool) -> None:
     """Think beforehand, for all who are forked afterwards, what is the same for each of them."""
     seccomp.filter_for(_strictness(network, Hold(rung, user, 0, None)), 0)
     landlock.open_system()
+    kernel.has_swap()
+
+
+def rehearse(task: Task, hold: Hold) -> None:
+    """Do what can be done again: the first time costs a forked process more, each page it writes to being copied."""
+    environment(task)
+    seccomp.filter_for(_strictness(task.network, hold), os.getpid())
+    with suppress(OSError):  # what ails the former task's files is not the next one's affair
+        rules = _ruleset(task, hold)
+        if rules is not None:
+            os.close(rules)
 
 
 def _strictness(network: bool, hold: Hold) -> seccomp.Strictness:

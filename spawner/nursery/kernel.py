@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 _SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _SET_CHILD_SUBREAPER, _SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
 _SECCOMP_MODE_FILTER = 2
@@ -31,6 +34,25 @@ def adopt_orphans() -> None:
 def be_visible() -> None:
     """Let processes of the same user look into this one again, which a change of user forbids."""
     _prctl(_SET_DUMPABLE, 1)
+
+
+@contextmanager
+def seeing_as(user: int) -> Iterator[None]:
+    """Have files and processes looked at as that user, and the group of its number, would see them (setfsuid(2))."""
+    _libc.setfsgid(user)
+    _libc.setfsuid(user)
+    try:
+        yield
+    finally:
+        _libc.setfsuid(os.geteuid())
+        _libc.setfsgid(os.getegid())
+
+
+@cache
+def has_swap() -> bool:
+    """Whether memory may be where RSS does not count it. Asked once, before anything is forked."""
+    with open("/proc/meminfo", "rb") as lines:
+        return any(line.startswith(b"SwapTotal:") and int(line.split()[1]) > 0 for line in lines)
 
 
 def gain_nothing_by_exec() -> None:

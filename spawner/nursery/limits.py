@@ -14,7 +14,8 @@ GRACE_SEC = 1.0  # between SIGTERM and SIGKILL, where there is time to ask
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What all processes of a tree take together; `files` and `disk_mb` are what its folder has gained, as far as it
-    can be seen, and `hides` whether something there cannot."""
+    can be seen, files without a name included, and `hides` whether something cannot. `free_mb` is what its disk has
+    left, `floor_mb` what is not for daughters."""
 
     wall_sec: float
     cpu_sec: float
@@ -24,6 +25,8 @@ class Sample:
     disk_mb: float
     said_bytes: int
     hides: bool = False
+    free_mb: float = float("inf")
+    floor_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ def _breaches(limits: Limits, sample: Sample) -> Iterator[Sentence]:
     if sample.files > limits.folder_files:
         yield Sentence(Ending.DISK, f"its folder gained {sample.files} files of {limits.folder_files}")
     if sample.hides:
-        yield Sentence(Ending.DISK, "its folder hides something: unreadable, or too deep")
+        yield Sentence(Ending.DISK, "it hides something: a folder unreadable or too deep, or open files")
+    if sample.free_mb < sample.floor_mb:
+        yield Sentence(Ending.DISK, f"its disk has {sample.free_mb:.0f} MiB left, {sample.floor_mb:.0f} are kept")
     if sample.cpu_sec > limits.cpu_sec:
         yield Sentence(Ending.CPU, f"it computed {sample.cpu_sec:.1f} s of {limits.cpu_sec:g}")
     if sample.wall_sec > limits.wall_sec:

@@ -7,6 +7,7 @@ when the program has begun, `{"run": …, "verdict": {…}}` when nothing of it 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class Order:
 
     def line(self) -> bytes:
         """As it is sent."""
-        return json.dumps(asdict(self), default=str).encode() + b"\n"
+        return json.dumps(self, default=_plain).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,17 @@ class Kill:
         return json.dumps({"kill": self.run}).encode() + b"\n"
 
 
+def handed_on(line: bytes, user: int | None, siblings: int) -> bytes:
+    """Spawner's line as the nursery passes it to a warden: with what it adds to it, and not made anew."""
+    return b"[" + json.dumps(user).encode() + b", %d, " % siblings + line.strip() + b"]\n"
+
+
 def read(line: bytes) -> Order | Kill:
-    """What Spawner said."""
+    """What Spawner said, or what the nursery handed on."""
     said = json.loads(line)
+    if isinstance(said, list):
+        user, siblings, said = said
+        said.update(user=user, siblings=siblings)
     if "kill" in said:
         return Kill(said["kill"])
     task = said["task"]
@@ -70,6 +79,12 @@ def read(line: bytes) -> Order | Kill:
         interpreter=Path(said["interpreter"]) if said["interpreter"] else None,
         siblings=said["siblings"],
     )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Order | Task | Limits):
+        return {name: getattr(value, name) for name in value.__slots__}
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def started(run: str, pid: int) -> bytes:

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from spawner.cage import Task
@@ -26,17 +27,20 @@ def available() -> str:
     return "" if have >= want else f"sandlock wants Landlock of version {want}, this kernel has {max(have, 0)}"
 
 
-def keep(task: Task, hold: confine.Hold, birth: int) -> int:
-    """Run the task in a sandbox to its end; tells its pid on `birth`. Returns the exit code, or minus the signal."""
+def keep(task: Task, hold: confine.Hold, birth: int, go: Callable[[], None]) -> int:
+    """Run the task in a sandbox to its end, once `go` returns; tells its pid on `birth`. Returns the exit code, or
+    minus the signal."""
     os.chdir(task.folder)
     confine.limit(task.limits, hold)
     if hold.user is not None:
         confine.drop_to(hold.user)
         kernel.be_visible()  # to its own supervisor threads, which look into the daughter's memory
     kernel.die_with_parent(signal.SIGKILL)
-    _hold_the_keeper()
+    os.nice(confine.NICENESS)
+    _hold_the_keeper(task.network)
     if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
+    go()
     try:
         process = _sandbox(task, hold).popen(list(task.argv))
     except RuntimeError as error:
@@ -51,12 +55,12 @@ def keep(task: Task, hold: confine.Hold, birth: int) -> int:
     return -int(signal.SIGKILL) if result.exit_code is None or result.exit_code < 0 else int(result.exit_code)
 
 
-def _hold_the_keeper() -> None:
+def _hold_the_keeper(network: bool) -> None:
     """What sandlock's supervisor does on the daughter's behalf, it must not do to others: a Landlock domain keeps it
     from looking into processes outside, and she inherits a filter for what sandlock lets pass."""
     kernel.gain_nothing_by_exec()
     kernel.landlock_restrict(landlock.domain(kernel.landlock_abi()))
-    program = seccomp.keepers_filter()
+    program = seccomp.keepers_filter(network=network)
     if program is not None:
         kernel.filter_system_calls(program)
 

@@ -30,7 +30,8 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Refuse `call`: always; or, of argument number `argument` masked, where it is in `values` (`only` False: where it
-    is not). Arguments are looked at as 32 bits, which is what the kernel itself makes of all that stand here."""
+    is not); with `beside` only if another argument, by its number, has that value as well. Arguments are looked at as
+    32 bits, which is what the kernel itself makes of all that stand here."""
 
     call: str
     answer: int = errno.EPERM
@@ -38,6 +39,7 @@ class Rule:
     mask: int = 0xFFFF_FFFF
     values: tuple[int, ...] = ()
     only: bool = True
+    beside: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,10 @@ class Strictness:
     signals_open: bool
 
 
+# It tells the names made in folders that Landlock does not let her list; programs look again and again instead.
+_WATCHING: Final = ("inotify_init", "inotify_init1", "inotify_add_watch")
 _ABSENT: Final = (  # answered as if this kernel had never heard of them, so that programs take another way
-    "io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "memfd_create", "memfd_secret",
+    "io_uring_setup", "io_uring_enter", "io_uring_register", "clone3", "memfd_create", "memfd_secret", *_WATCHING,
 )  # fmt: skip
 _REFUSED: Final = (
     # into other processes
@@ -60,8 +64,9 @@ _REFUSED: Final = (
     # around paths and namespaces
     "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
     "mount_setattr", "unshare", "setns", "name_to_handle_at", "open_by_handle_at", "fanotify_init", "quotactl",
+    "quotactl_fd",
     # memory and messages that outlive a process or are in no account
-    "shmget", "semget", "msgget", "mq_open", "add_key", "request_key", "keyctl",
+    "shmget", "semget", "msgget", "mq_open", "add_key", "request_key", "keyctl", "vmsplice",
     # the machine
     "bpf", "perf_event_open", "userfaultfd", "kexec_load", "kexec_file_load", "init_module", "finit_module",
     "delete_module", "reboot", "swapon", "swapoff", "acct", "syslog", "ioperm", "iopl", "modify_ldt", "vhangup",
@@ -69,7 +74,7 @@ _REFUSED: Final = (
 )  # fmt: skip
 _BY_PATH: Final = (  # on whatever permissions allow: Landlock does not look at these, or not in every version
     "setxattr", "lsetxattr", "setxattrat", "removexattr", "lremovexattr", "removexattrat",
-    "utime", "utimes", "futimesat", "truncate",
+    "utime", "utimes", "futimesat", "truncate", "file_setattr",
 )  # fmt: skip
 _AMONG_EQUALS: Final = ("chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat")  # on whatever one owns
 _SET_OWNER: Final = (8, 10, 15)  # fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX
@@ -77,9 +82,28 @@ _TYPE_FOR_OTHERS: Final = (0x5412, 0x541C, 0x8901, 0x8902)  # ioctl: TIOCSTI, TI
 _TO_OTHERS: Final = (
     Rule("fcntl", argument=1, values=_SET_OWNER),
     Rule("ioctl", argument=1, values=_TYPE_FOR_OTHERS),
-    Rule("prlimit64", argument=0, values=(0,), only=False),
+    *(Rule(call, argument=0, values=(0,), only=False) for call in ("prlimit64", "sched_setaffinity")),
     Rule("kill", argument=0, values=(_EVERYBODY,)),
 )
+_RESERVE: Final = (0x4030_5828, 0x4030_5829, 0x4030_582A, 0x4030_582B, 0x4030_5839)  # ioctl: FS_IOC_RESVSP and its kin
+_SOL_SOCKET: Final = 1
+_BUFFERS: Final = (7, 8, 32, 33)  # setsockopt: SO_SNDBUF, SO_RCVBUF, and the same by force
+_SET_PIPE_SIZE: Final = 1031  # fcntl: F_SETPIPE_SZ
+_CLONE_THREAD, _CLONE_FILES, _UNSHARE_FILES = 1 << 16, 1 << 10, 2  # clone(2), close_range(2)
+# What the warden counts must be all that there is: memory of the kernel's, and files, in places where nobody looks.
+_UNSEEN: Final = (
+    # Room behind a file's end, which RLIMIT_FSIZE is not asked about; with mode 0 it is.
+    Rule("fallocate", errno.EOPNOTSUPP, 1, values=(0,), only=False),
+    Rule("ioctl", errno.ENOTTY, 1, values=_RESERVE),
+    Rule("setsockopt", argument=2, values=_BUFFERS, beside=(1, _SOL_SOCKET)),
+    Rule("fcntl", argument=1, values=(_SET_PIPE_SIZE,)),
+    # Open files of one thread alone: /proc shows those of the process.
+    Rule("clone", argument=0, mask=_CLONE_THREAD | _CLONE_FILES, values=(_CLONE_THREAD,)),
+    Rule("close_range", errno.EINVAL, 2, _UNSHARE_FILES, (_UNSHARE_FILES,)),
+)
+# A descriptor on its way between two processes (SCM_RIGHTS) is in no table of either.
+_IN_FLIGHT: Final = tuple(Rule(call, errno.EACCES) for call in ("sendmsg", "sendmmsg"))
+_SET_DUMPABLE: Final = 4  # prctl: who is not dumpable hides its open files from a warden without rights
 _SCHEDULING: Final = ("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
 _SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 
@@ -94,7 +118,11 @@ def rules_for(strictness: Strictness, pid: int) -> list[Rule]:
         Rule("socketpair", errno.EACCES, 1, _SOCK_KIND, (_SOCK_STREAM, _SOCK_SEQPACKET), only=False),
         *(Rule("clone", argument=0, mask=flag, values=(flag,)) for flag in _NEW_NAMESPACES),
         *_TO_OTHERS,
+        *_UNSEEN,
+        Rule("prctl", argument=0, values=(_SET_DUMPABLE,)),
     ]
+    if not strictness.network:  # with it, name servers are asked by them
+        rules += _IN_FLIGHT
     if strictness.shares_user:
         rules += [Rule(call) for call in (*_AMONG_EQUALS, *_SCHEDULING)]
     if strictness.signals_open:
@@ -113,10 +141,11 @@ def _filter(strictness: Strictness, pid: int) -> bytes | None:
     return program(rules_for(strictness, pid))
 
 
-def keepers_filter() -> bytes | None:
-    """What the keeper of a sandbox can do without, and hands down: others' limits, signals to
-    everybody or by way of a file, keys typed for them."""
-    return program(_TO_OTHERS)
+def keepers_filter(*, network: bool) -> bytes | None:
+    """What the keeper of a sandbox can do without, and hands down: others' limits, signals to everybody or by way of a
+    file, keys typed for them; what nobody counts; and watching folders."""
+    rules = (*_TO_OTHERS, *_UNSEEN, *(Rule(call, errno.ENOSYS) for call in _WATCHING))
+    return program(rules if network else (*rules, *_IN_FLIGHT))
 
 
 def refused_outright(strictness: Strictness) -> list[str]:
@@ -157,13 +186,11 @@ def _lines_of(rule: Rule, number: int) -> list[bytes]:
     ]
     if rule.only:  # no hit: over the refusal
         tests[-1] = _line(_JUMP_EQUAL, rule.values[-1], no=1)
-    body = [
-        _line(_LOAD, _ARGUMENTS + 8 * rule.argument),
-        _line(_AND, rule.mask),
-        *tests,
-        refuse,
-        _line(_LOAD, _NUMBER),
-    ]
+    body = [_line(_LOAD, _ARGUMENTS + 8 * rule.argument), _line(_AND, rule.mask), *tests, refuse]
+    if rule.beside is not None:  # otherwise over all of it
+        other, value = rule.beside
+        body = [_line(_LOAD, _ARGUMENTS + 8 * other), _line(_JUMP_EQUAL, value, no=len(body)), *body]
+    body.append(_line(_LOAD, _NUMBER))
     return [_line(_JUMP_EQUAL, number, no=len(body)), *body]
 
 

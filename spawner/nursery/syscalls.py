@@ -11,8 +11,9 @@ from typing import Final
 _EVERYWHERE: Final = {
     "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428,
     "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435,
-    "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "memfd_secret": 447, "process_mrelease": 448,
-    "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
+    "close_range": 436, "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443,
+    "memfd_secret": 447, "process_mrelease": 448,
+    "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
 }  # fmt: skip
 _X86_64: Final = {
     "ioctl": 16, "shmget": 29, "socket": 41, "socketpair": 53, "clone": 56, "kill": 62, "semget": 64, "msgget": 68,
@@ -27,7 +28,9 @@ _X86_64: Final = {
     "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "perf_event_open": 298, "fanotify_init": 300,
     "prlimit64": 302, "name_to_handle_at": 303, "open_by_handle_at": 304, "clock_adjtime": 305, "setns": 308,
     "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "sched_setattr": 314,
-    "memfd_create": 319, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323,
+    "memfd_create": 319, "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "sendmsg": 46, "setsockopt": 54,
+    "prctl": 157, "sched_setaffinity": 203, "inotify_init": 253, "inotify_add_watch": 254, "vmsplice": 278,
+    "fallocate": 285, "inotify_init1": 294, "sendmmsg": 307,
 }  # fmt: skip
 _AARCH64: Final = {
     "setxattr": 5, "lsetxattr": 6, "removexattr": 14, "lremovexattr": 15, "fcntl": 25, "ioctl": 29, "ioprio_set": 30,
@@ -42,7 +45,9 @@ _AARCH64: Final = {
     "migrate_pages": 238, "move_pages": 239, "rt_tgsigqueueinfo": 240, "perf_event_open": 241, "prlimit64": 261,
     "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268,
     "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273, "sched_setattr": 274,
-    "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294,
+    "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "kexec_file_load": 294, "inotify_init1": 26,
+    "inotify_add_watch": 27, "fallocate": 47, "vmsplice": 75, "sched_setaffinity": 122, "prctl": 167, "setsockopt": 208,
+    "sendmsg": 211, "sendmmsg": 269,
 }  # fmt: skip
 
 # What <linux/audit.h> calls the architecture, and its numbers.

@@ -15,6 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from spawner.nursery import kernel
+from spawner.nursery.opened import Opened, opened
+
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 1 << 20
@@ -23,29 +26,46 @@ _PAUSE_SEC: Final = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What some processes take now, and what the ended ones had taken."""
+    """What some processes take now, and what the ended ones had taken. `memory_mb` includes what buffers can hold."""
 
     processes: int
     cpu_sec: float
     memory_mb: float
+    opened: Opened
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """One process: CPU time of its own and of what it waited for, memory, and where /proc shows what it has open; no
+    place for one that is just ending."""
+
+    pid: int
+    cpu_sec: float
+    memory_mb: float
+    place: str
 
 
 class Tree:
-    """All that descends from this process; `apart` are children that are ours and not the daughter's."""
+    """All that descends from this process; `apart` are children that are ours and not the daughter's. `user`: that of
+    the processes, None for ours."""
 
-    def __init__(self, apart: Iterable[int] = ()) -> None:
+    def __init__(self, apart: Iterable[int] = (), user: int | None = None) -> None:
         self.status: dict[int, int] = {}  # of children that have ended: exit code, or minus the signal
         self._apart = frozenset(apart)
+        self._user = user
+        self._swaps = kernel.has_swap()
 
     def taken(self, enough_mb: float) -> Taken:
         """What the tree takes. Memory is the sum of resident sizes; only where that is more than `enough_mb` are pages
         that processes share counted by share, which takes longer."""
         pids = [pid for pid in below(os.getpid()) if pid not in self._apart]
-        figures = [figure for pid in pids if (figure := _figure(pid))]
-        memory = sum(figure[1] for figure in figures)
+        figures = [figure for pid in pids if (figure := _figure(pid, self._swaps))]
+        shown = opened([(figure.pid, figure.place) for figure in figures if figure.place], self._user)
+        buffers = shown.buffer_bytes / _MIB
+        memory = sum(figure.memory_mb for figure in figures) + buffers
         if memory > enough_mb:
-            memory = sum(_shared_fairly(pid) for pid in pids)
-        return Taken(len(figures), sum(figure[0] for figure in figures) + ended_cpu_sec(), memory)
+            memory = sum(map(_shared_fairly, figures)) + buffers
+        return Taken(len(figures), sum(figure.cpu_sec for figure in figures) + ended_cpu_sec(), memory, shown)
 
     def reap(self) -> bool:
         """Take note of the children that have ended; False once there is none left at all."""
@@ -128,24 +148,44 @@ def largest_ended_mb() -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def _figure(pid: int) -> tuple[float, float] | None:
-    """CPU seconds (of its own and of what it waited for) and resident MiB; None once it is gone, or a zombie."""
-    try:
-        fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    except OSError:
+def _figure(pid: int, swaps: bool) -> _Figure | None:
+    """None once it is gone, or a zombie without threads."""
+    fields, place = _fields(f"/proc/{pid}"), f"/proc/{pid}"
+    cpu = sum(map(int, fields[11:15])) / _TICK if fields else 0.0
+    if fields and fields[0] in "ZX":  # a process whose first thread has ended goes on in the others, and looks dead
+        fields, place = _other_thread(pid)
+    if not fields:
         return None
-    if fields[0] in "ZX":
-        return None
-    return sum(map(int, fields[11:15])) / _TICK, int(fields[21]) * _PAGE / _MIB
+    swapped = _named_kib(f"{place}/status", ("VmSwap:",)) / 1024 if swaps else 0.0
+    ending = fields[20] == "0"  # its memory is gone already
+    return _Figure(pid, cpu, int(fields[21]) * _PAGE / _MIB + swapped, "" if ending else place)
 
 
-def _shared_fairly(pid: int) -> float:
-    try:
-        lines = _text(f"/proc/{pid}/smaps_rollup").splitlines()
-    except OSError:
-        figure = _figure(pid)
-        return figure[1] if figure else 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+def _other_thread(pid: int) -> tuple[list[str], str]:
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            fields = _fields(place := f"/proc/{pid}/task/{thread}")
+            if fields and fields[0] not in "ZX":
+                return fields, place
+    return [], ""
+
+
+def _fields(place: str) -> list[str]:
+    """Of `stat`, from the state on; none once it is gone."""
+    with suppress(OSError):
+        return _text(f"{place}/stat").rpartition(")")[2].split()
+    return []
+
+
+def _shared_fairly(figure: _Figure) -> float:
+    return _named_kib(f"/proc/{figure.pid}/smaps_rollup", ("Pss:", "SwapPss:")) / 1024 or figure.memory_mb
+
+
+def _named_kib(path: str, names: tuple[str, ...]) -> int:
+    """The sum of these lines, which /proc gives in KiB."""
+    with suppress(OSError):
+        return sum(int(line.split()[1]) for line in _text(path).splitlines() if line.startswith(names))
+    return 0
 
 
 def _text(path: str) -> str:

@@ -9,34 +9,40 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from spawner.cage import Ending, Limits, Rung, Verdict
 from spawner.nursery import confine, kernel, order, sandlocked
-from spawner.nursery.folder import give, held, mended
+from spawner.nursery.folder import floor_mb, free_mb, give, held, mended
 from spawner.nursery.limits import GRACE_SEC, Sample, Sentence, broken, meaning
 from spawner.nursery.order import Order
 from spawner.nursery.segments import Segments
 from spawner.nursery.tree import Tree, ended_cpu_sec, largest_ended_mb
 
 KILL: Final = b"k"  # on the control pipe
+GO: Final = b"g"  # to the unborn, when all is ready
 _READ_BYTES: Final = 1 << 16
 _SAMPLE_SEC, _FOLDER_EVERY = 0.05, 3
 _KILL_SEC: Final = 10.0
 _MIB: Final = 1 << 20
 
 
-def guard(control: int) -> None:
+def guard(control: int, sample: bytes) -> None:
     """Have a daughter ready, wait for an order on `control`, run it to its end and report on stdout.
 
-    After the order `control` says `KILL`, or ends.
+    After the order `control` says `KILL`, or ends. `sample` is an order of before to get warm on, empty where there is
+    no time for that.
     """
     kernel.adopt_orphans()
-    unborn = Unborn()
+    unborn = Unborn(sample)
+    if sample:
+        order.read(sample)
     line, rest = _line(control)
     if not line:
         return
+    unborn.hear(line + b"\n")
     wanted = order.read(line)
     assert isinstance(wanted, Order)
     try:
@@ -54,23 +60,30 @@ def guard(control: int) -> None:
 class Unborn:
     """A daughter-to-be: forked beforehand, so that becoming one takes the least time. Ends when its parent does."""
 
-    def __init__(self) -> None:
+    def __init__(self, sample: bytes) -> None:
         self.output, says = os.pipe()
         hears, self._orders = os.pipe()
         self._birth, tells = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._orders)
-            _be_born(hears, says, tells)
+            for descriptor in (self._orders, self.output, self._birth):
+                os.close(descriptor)
+            _be_born(hears, says, tells, sample)
         for descriptor in (says, hears, tells):
             os.close(descriptor)
         os.set_blocking(self.output, False)
 
-    def become(self, wanted: Order) -> int:
+    def hear(self, line: bytes) -> None:
+        """Have it make itself ready for this order."""
+        rest = memoryview(line)
+        with suppress(BrokenPipeError):  # `become` finds out why
+            while rest:
+                rest = rest[os.write(self._orders, rest) :]
+
+    def become(self) -> int:
         """Have the program begin: its pid. OSError where it cannot; then there is nothing to wait for any more."""
-        rest = memoryview(wanted.line())
-        while rest:
-            rest = rest[os.write(self._orders, rest) :]
+        with suppress(BrokenPipeError):
+            os.write(self._orders, GO)
         said = b""
         while piece := os.read(self._birth, 512):
             said += piece
@@ -90,16 +103,18 @@ class Warden:
         self._rung = wanted.rung
         self._folder = str(wanted.task.folder)
         self._before = self._now = held(self._folder, 1 << 30)
+        self._floor_mb = floor_mb(free_mb(self._folder))
         self._control = control
         self._said, self._child = unborn.output, unborn.pid
         self._segments = Segments(wanted.output, self._limits.output_bytes)
-        self._tree = Tree({self._child} if wanted.rung is Rung.SANDLOCK else ())
+        self._tree = Tree({self._child} if wanted.rung is Rung.SANDLOCK else (), wanted.user)
         self._samples = 0
+        self._blind: frozenset[int] = frozenset()
         self._peak_mb = 0.0
         self._sentence: Sentence | None = None
         self._insist_at = float("inf")
         self._began = time.monotonic()
-        _tell(order.started(wanted.run, unborn.become(wanted)))
+        _tell(order.started(wanted.run, unborn.become()))
 
     def kill(self) -> None:
         """Have her end: ask, and insist."""
@@ -148,14 +163,18 @@ class Warden:
         self._peak_mb = max(self._peak_mb, taken.memory_mb)
         if self._samples % _FOLDER_EVERY == 0:
             self._now = held(self._folder, self._before.files + self._limits.folder_files)
+        shown, before = taken.opened, self._blind
+        self._blind = shown.blind  # of one look may be of one who is just beginning a program
         sample = Sample(
             wall_sec=time.monotonic() - self._began,
             cpu_sec=taken.cpu_sec,
             memory_mb=taken.memory_mb,
             processes=taken.processes,
-            files=self._now.files - self._before.files,
-            disk_mb=(self._now.size_bytes - self._before.size_bytes) / _MIB,
-            hides=not self._now.whole,
+            files=self._now.files + shown.files - self._before.files,
+            disk_mb=(self._now.size_bytes + shown.size_bytes - self._before.size_bytes) / _MIB,
+            hides=not self._now.whole or not shown.blind.isdisjoint(before),
+            free_mb=free_mb(self._folder),
+            floor_mb=self._floor_mb,
             said_bytes=self._segments.total,
         )
         sentence = broken(self._limits, sample)
@@ -205,14 +224,18 @@ class Warden:
         return False
 
 
-def _be_born(hears: int, output: int, tells: int) -> NoReturn:
+def _be_born(hears: int, output: int, tells: int, sample: bytes) -> NoReturn:
     """In the child: become what is ordered, or say why not. `tells` closes by itself when the program begins."""
     code = 127
     try:
         confine.attach(output)
-        line, _ = _line(hears)
+        if sample:
+            before = order.read(sample)
+            assert isinstance(before, Order)
+            confine.rehearse(before.task, _hold(before))
+        line, rest = _line(hears)
         if line:
-            code = _become(order.read(line), tells)
+            code = _become(order.read(line), tells, lambda: _go(hears, rest))
     except BaseException as error:  # border: a forked child must not return into its parent's code
         with suppress(OSError):
             os.write(tells, _reason(error).encode()[:500])
@@ -222,14 +245,24 @@ def _be_born(hears: int, output: int, tells: int) -> NoReturn:
         os._exit(code)
 
 
-def _become(wanted: Order | order.Kill, tells: int) -> int:
+def _go(hears: int, heard: bytes) -> None:
+    """Wait for the word; without it the warden is gone, or could not make itself ready."""
+    if (heard or os.read(hears, len(GO))) != GO:
+        os._exit(1)
+
+
+def _become(wanted: Order | order.Kill, tells: int, go: Callable[[], None]) -> int:
     """Returns for the keeper of a sandbox alone."""
     assert isinstance(wanted, Order)
-    hold = confine.Hold(wanted.rung, wanted.user, wanted.siblings, wanted.interpreter)
+    hold = _hold(wanted)
     if hold.rung is Rung.SANDLOCK:
-        return sandlocked.keep(wanted.task, hold, tells)
-    confine.become(wanted.task, hold)
+        return sandlocked.keep(wanted.task, hold, tells, go)
+    confine.become(wanted.task, hold, go)
     return 0
+
+
+def _hold(wanted: Order) -> confine.Hold:
+    return confine.Hold(wanted.rung, wanted.user, wanted.siblings, wanted.interpreter)
 
 
 def _line(descriptor: int) -> tuple[bytes, bytes]:

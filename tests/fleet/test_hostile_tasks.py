@@ -8,7 +8,9 @@ import os
 import platform
 import shutil
 import signal
+import subprocess
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from spawner.nursery.syscalls import ARCHITECTURES
 from tests.support.cages import KINDS, SMALL, Grounds, Kind, alive, bare, grounds, temptations
 from tests.support.escapes import ESCAPES, PROGRAM, told_file
 from tests.support.eventually import eventually
+from tests.support.small_disk import small_disk
 
 NUMBERS = ARCHITECTURES.get(platform.machine(), (0, {}))[1]
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -101,6 +104,128 @@ async def test_a_disk_filler_is_ended(ground: Grounds) -> None:
     filler = "n = 0\nwhile True: n += 1; open(f'f{n % 60}', 'wb').write(bytes(1 << 20))"
     verdict, _ = await ground.run(filler)
     assert verdict.kind is Ending.DISK
+
+
+@pytest.mark.parametrize("way", ["os.open('.', os.O_TMPFILE | os.O_RDWR)", "unlinked()"])
+async def test_files_without_a_name_are_counted(ground: Grounds, way: str) -> None:
+    filler = f"""
+import os, time
+def unlinked():
+    made = os.open('ghost', os.O_CREAT | os.O_RDWR)
+    os.unlink('ghost')
+    return made
+for _ in range(12): os.write({way}, bytes(1 << 20))
+time.sleep(20)
+"""
+    verdict, said = await ground.run(filler)
+    assert (verdict.kind, said) == (Ending.DISK, "")
+    assert "MiB of 8" in verdict.detail
+
+
+async def test_room_for_a_file_is_reserved_up_to_the_largest_size(ground: Grounds) -> None:
+    code = "import os; os.posix_fallocate(os.open('f', os.O_CREAT | os.O_RDWR), 0, {})"
+    verdict, said = await ground.run(code.format(1 << 20))
+    assert verdict.succeeded, said
+    folder = ground.folder()
+    verdict, _ = await ground.run(code.format(64 << 20), folder=folder)
+    assert not verdict.succeeded
+    assert (folder / "f").stat().st_size <= SMALL.file_mb << 20
+
+
+async def test_nobody_takes_the_last_of_the_disk_however_it_is_hidden(ground: Grounds) -> None:
+    """A file that only a map holds has neither name nor descriptor."""
+    hider = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+for _ in range(20):
+    made = os.open('.', os.O_TMPFILE | os.O_RDWR)
+    os.write(made, bytes(2 << 20))
+    libc.mmap(None, ctypes.c_size_t(4096), 1, 1, made, ctypes.c_long(0))
+    os.close(made)
+time.sleep(20)
+"""
+    with small_disk(ground.place / "disk", 64) as disk:
+        if not os.path.ismount(disk):
+            pytest.skip("no right to mount")
+        folder = disk / "work-disk"
+        output = ground.output_of(folder)
+        for path in (folder, output):
+            path.mkdir()
+            ground.give(path)
+        verdict, _ = await ground.run(hider, folder=folder)
+    assert verdict.kind is Ending.DISK
+    assert "are kept" in verdict.detail
+
+
+async def test_what_sockets_hold_is_memory(ground: Grounds) -> None:
+    hoard = """
+import os, socket, time
+for _ in range(3): os.fork()
+pairs = [socket.socketpair() for _ in range(28)]
+for one in [one for pair in pairs for one in pair]:
+    one.setblocking(False)
+    try:
+        while True: one.send(bytes(1 << 15))
+    except BlockingIOError:
+        pass
+time.sleep(20)
+"""
+    verdict, said = await ground.run(hoard, replace(SMALL, wall_sec=5))
+    assert (verdict.kind, said) == (Ending.MEMORY, "")
+
+
+async def test_memory_of_a_process_whose_first_thread_has_ended_is_counted(ground: Grounds) -> None:
+    """It looks dead: `ps` calls it defunct, and /proc shows no memory of it."""
+    hoard = f"""
+import ctypes, threading, time
+def hoard():
+    time.sleep(0.2)
+    held = bytearray(b'x' * (1 << 20)) * 160
+    time.sleep(20)
+threading.Thread(target=hoard).start()
+ctypes.CDLL(None).syscall({60 if platform.machine() == "x86_64" else 93}, 0)
+"""
+    verdict, _ = await ground.run(hoard, replace(SMALL, wall_sec=3))
+    assert verdict.kind is Ending.MEMORY or (
+        ground.kind.rung is Rung.SANDLOCK and verdict.max_rss_mb <= SMALL.memory_mb
+    )
+
+
+async def test_who_cannot_be_looked_into_is_ended(ground: Grounds) -> None:
+    """A program that its user may not read hides its open files from who has no more rights than that user."""
+    hide = """
+import os, shutil
+shutil.copyfile('/bin/sleep', 'hidden')
+program = os.open('hidden', os.O_RDONLY)
+os.fchmod(program, 0o111)
+os.close(program)
+os.execv('hidden', ['hidden', '20'])
+"""
+    verdict, said = await ground.run(hide, replace(SMALL, wall_sec=2))
+    if ground.kind.rung is Rung.SANDLOCK and verdict.kind is Ending.EXITED:
+        return  # it cannot begin such a program at all
+    assert (verdict.kind, said) == (Ending.TIMEOUT if ground.kind.own_user else Ending.DISK, "")
+
+
+async def test_others_of_the_user_do_not_take_the_processes_of_a_daughter(ground: Grounds) -> None:
+    """They may run in other containers, where nobody here sees them, and be counted by the kernel all the same."""
+    await ground.run("")  # now the nursery has counted, and holds to that for a while
+    with ExitStack() as stack:
+        for _ in range(40):
+            crowd = subprocess.Popen(["/bin/sleep", "60"], user=ground.user, group=ground.user)
+            stack.callback(crowd.wait)
+            stack.callback(crowd.kill)
+        verdict, said = await ground.run("/bin/true; /bin/true", replace(SMALL, processes=2), shell=True)
+    assert verdict.succeeded, said
+
+
+async def test_daughters_are_the_first_to_go_where_memory_ends(ground: Grounds) -> None:
+    run, _ = await _running(ground, SLEEP)
+    (pid,) = ground.pids
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
+    assert Path(f"/proc/{_warden(ground)}/oom_score_adj").read_text() == Path("/proc/self/oom_score_adj").read_text()
+    assert await ground.cage.kill(pid)
+    await run
 
 
 async def test_a_litter_of_files_is_ended(ground: Grounds) -> None:
@@ -239,13 +364,22 @@ async def test_nothing_outlives_a_killed_nursery(ground: Grounds) -> None:
 
 
 async def test_nothing_outlives_a_killed_warden(ground: Grounds) -> None:
-    run, output = await _running(ground, DEAF + STAY)
-    warden = _parent(ground.pids[0])
-    if ground.kind.rung is Rung.SANDLOCK:
-        warden = _parent(warden)  # the keeper is between
-    os.kill(warden, signal.SIGKILL)
+    wait = "\nwhile not os.path.exists('now'): time.sleep(0.01)"
+    hide = "\nos.mkdir('hidden'); os.fchmod(os.open('hidden', 0), 0o300); os.mkdir('done')"
+    run, output = await _running(ground, DEAF + wait + hide + STAY)
+    os.kill(_warden(ground), signal.SIGSTOP)  # it would end her for that
+    work = output.parents[1] / "work-1"
+    (work / "now").touch()
+
+    async def hidden() -> bool:
+        return (work / "done").exists()
+
+    await eventually(hidden, bool)
+    os.kill(_warden(ground), signal.SIGKILL)
     assert (await run).kind is Ending.KILLED
     await _gone(int(output.read_text()), ground.pids[0])
+    if not ground.kind.own_user:  # else whoever removes it may read all
+        assert (work / "hidden").stat().st_mode & 0o700 == 0o700
 
 
 async def test_nothing_outlives_a_caller_that_is_cancelled(ground: Grounds) -> None:
@@ -288,6 +422,12 @@ async def _gone(*pids: int) -> None:
         return [pid for pid in pids if alive(pid)]
 
     await eventually(look, lambda left: left == [])
+
+
+def _warden(ground: Grounds) -> int:
+    """That of the daughter that runs."""
+    parent = _parent(ground.pids[0])
+    return _parent(parent) if ground.kind.rung is Rung.SANDLOCK else parent  # the keeper is between
 
 
 def _parent(pid: int) -> int:

@@ -6,14 +6,16 @@ import asyncio
 import errno
 import json
 import os
+import shutil
 import struct
 import sys
 from pathlib import Path
 
 import pytest
 
-from spawner.adapters.ladder import best_cage
-from spawner.cage import Promise, Rung
+from spawner.adapters.ladder import best_cage, interpreter_for, own_user, untried
+from spawner.adapters.nursery import COMMAND, Nursery
+from spawner.cage import Ending, Limits, Promise, Rung, Task, argv_of
 from spawner.nursery import kernel, sandlocked
 from tests.support.eventually import eventually
 
@@ -87,6 +89,35 @@ async def test_secrets_are_part_of_the_trial(tmp_path: Path) -> None:
     await cage.close()
     assert Promise.READING in cage.level.open_promises
     assert list((tmp_path / "daughters").iterdir()) == []
+
+
+async def test_a_folder_that_a_dead_spawner_left_can_be_removed_again(tmp_path: Path) -> None:
+    """Its warden was killed with it, so nobody mended what no walk bears."""
+    left = tmp_path / "jobs" / "spawn-0" / "1"
+    left.mkdir(parents=True)
+    dig = f"import os\nos.chdir({str(left)!r})\nfor _ in range(3000): os.mkdir('x'); os.chdir('x')"
+    await (await asyncio.create_subprocess_exec(sys.executable, "-c", dig)).wait()
+    (left / "kept").write_text("x")
+    cage = await best_cage(place=tmp_path, rungs=[Rung.RLIMITS])
+    await cage.close()
+    assert (left / "kept").exists()
+    await asyncio.to_thread(shutil.rmtree, tmp_path / "jobs")
+
+
+async def test_root_that_may_not_trace_sees_what_daughters_have_open(tmp_path: Path) -> None:
+    """As in a container: who is root there has few rights, and daughters users of their own."""
+    user, _ = own_user()
+    if user is None or not shutil.which("setpriv"):
+        pytest.skip("only root can give daughters a user of their own")
+    tmp_path.chmod(0o755)
+    folder, output = tmp_path / "work", tmp_path / "output"
+    folder.mkdir()
+    nursery = Nursery(("setpriv", "--bounding-set=-sys_ptrace,-dac_override,-dac_read_search", *COMMAND))
+    cage = untried(Rung.RLIMITS, user, interpreter_for(user), nursery)
+    code = "import os, time\nfor _ in range(9): os.write(os.open('.', os.O_TMPFILE | 2), bytes(1 << 20))\ntime.sleep(9)"
+    verdict = await cage.run(Task(argv_of("python", code), folder, limits=Limits(disk_mb=8)), output, lambda _: None)
+    await cage.close()
+    assert (verdict.kind, verdict.detail) == (Ending.DISK, "its folder gained 9 MiB of 8")
 
 
 async def test_nothing_is_left_of_a_spawner_that_was_killed(tmp_path: Path) -> None:

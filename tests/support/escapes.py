@@ -16,6 +16,7 @@ from spawner.cage import Promise
 
 READING, WRITING, PEEKING = Promise.READING, Promise.WRITING, Promise.PEEKING
 SIGNALS, NETWORK, MEMORY, ENVIRONMENT = Promise.SIGNALS, Promise.NETWORK, Promise.MEMORY, Promise.ENVIRONMENT
+DISK = Promise.DISK
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ ESCAPES = (
     Escape("open a disk", READING, "os.open('/dev/vda', os.O_RDONLY)"),
     Escape("open by file handle", READING, "call(NUMBERS['open_by_handle_at'], -100, zeros(), 0)"),
     Escape("a kernel's key ring", READING, "call(NUMBERS['keyctl'], 0, -3, 1)"),
+    _works("watch the names in the fleet's data", READING, "watch(data)"),
+    _works("watch the names in the system's temporary folder", READING, "watch(temporary)"),
+    Escape("watch a whole disk", READING, "call(NUMBERS['fanotify_init'], 0x600, 0)"),
     # Changing what is not its own.
     _works("overwrite the fleet's database", WRITING, "open(public, 'r+b').write(b'x')"),
     _works("cut the fleet's database short", WRITING, "os.truncate(public, 0)"),
@@ -95,6 +99,13 @@ ESCAPES = (
     _works("a signal by way of a file", SIGNALS, "fcntl.fcntl(0, fcntl.F_SETOWN, victim)"),
     _works("another process's limits", SIGNALS, "resource.prlimit(victim, resource.RLIMIT_NOFILE, (64, 64))"),
     _works("another process's priority", SIGNALS, "os.setpriority(os.PRIO_PROCESS, victim, 19)"),
+    _works("another process's processors", SIGNALS, "os.sched_setaffinity(victim, {min(os.sched_getaffinity(0))})"),
+    _works("another process's scheduler", SIGNALS, "os.sched_setscheduler(victim, os.SCHED_BATCH, os.sched_param(0))"),
+    _works("another process's scheduling attributes", SIGNALS, "attributes(victim)"),
+    _works("another process's turn at the disk", SIGNALS, "call(NUMBERS['ioprio_set'], 1, victim, 3 << 13)"),
+    Escape("another process's pages, moved", SIGNALS, "call(NUMBERS['move_pages'], victim, 0, None, None, None, 0)"),
+    Escape("another process's pages, let go", SIGNALS, "call(440, os.pidfd_open(victim), zeros(), 1, 20, 0)"),
+    Escape("another process, compared", PEEKING, "call(NUMBERS['kcmp'], os.getpid(), victim, 2, 0, 0)"),
     # Out.
     _works("TCP to this machine", NETWORK, "dial(socket.AF_INET, socket.SOCK_STREAM, ('127.0.0.1', tcp))"),
     _works("UDP to this machine", NETWORK, "dial(socket.AF_INET, socket.SOCK_DGRAM, ('127.0.0.1', udp))"),
@@ -118,6 +129,15 @@ ESCAPES = (
     Escape("a larger limit of open files", MEMORY, "more(resource.RLIMIT_NOFILE)"),
     _works("a larger limit of CPU time", MEMORY, "more(resource.RLIMIT_CPU)"),
     _works("a larger limit of file size", MEMORY, "more(resource.RLIMIT_FSIZE)"),
+    _works("a larger socket buffer", MEMORY, "buffer(socket.SO_SNDBUF)"),
+    _works("a larger buffer to receive", MEMORY, "buffer(socket.SO_RCVBUF)"),
+    _works("a larger pipe", MEMORY, "fcntl.fcntl(os.pipe()[0], 1031, 1 << 20)"),
+    _works("pages held by a pipe", MEMORY, "gift(os.pipe()[1])"),
+    _works("a socket in flight", MEMORY, "flight(*socket.socketpair())"),
+    _works("open files of a thread's own", MEMORY, "call(436, 1000, 1000, 2)"),
+    # Room on the disk that no file shows.
+    _works("room reserved behind a file's end", DISK, "reserve(1)"),
+    _works("room reserved by the old name of it", DISK, "fcntl.ioctl(open('r', 'wb'), 0x4030582A, room())"),
     # What it may have inherited.
     Escape("a descriptor of its parents", ENVIRONMENT, "inherited()"),
     _works("a variable of the fleet", ENVIRONMENT, "os.environ['VX11_TOKEN']"),
@@ -172,6 +192,27 @@ def more(kind):
     if hard != resource.RLIM_INFINITY:
         resource.setrlimit(kind, (hard + 1, hard + 1))
         resource.setrlimit(kind, (soft, hard))
+def watch(folder):
+    watcher = libc.inotify_init1(0)
+    if watcher < 0 or libc.inotify_add_watch(watcher, folder.encode(), 0x100) < 0:
+        refuse()
+def attributes(pid):
+    wanted = struct.pack("=IIQiIQQQ", 48, 3, 0, 19, 0, 0, 0, 0)
+    call(NUMBERS["sched_setattr"], pid, ctypes.create_string_buffer(wanted, 48), 0)
+def buffer(option):
+    left, _ = socket.socketpair()
+    before = left.getsockopt(socket.SOL_SOCKET, option)
+    left.setsockopt(socket.SOL_SOCKET, option, 2 * before)
+def gift(pipe):
+    page = ctypes.create_string_buffer(4096)
+    call(NUMBERS["vmsplice"], pipe, struct.pack("QQ", ctypes.addressof(page), 4096), 1, 0)
+def flight(left, right):
+    socket.send_fds(left, [b"x"], [0])
+def reserve(mode):
+    made = os.open("reserved", os.O_CREAT | os.O_RDWR)
+    call(NUMBERS["fallocate"], made, mode, ctypes.c_long(0), ctypes.c_long(1 << 20))
+def room():
+    return struct.pack("hhqqiI4i", 0, 0, 0, 1 << 20, 0, 0, 0, 0, 0, 0)
 def inherited():
     for descriptor in range(3, 1024):
         try:

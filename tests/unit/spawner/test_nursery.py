@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawner.cage import FLOOD, Ending, Limits, Rung, Task, Verdict
-from spawner.nursery import order, seccomp
+from spawner.nursery import confine, folder, order, seccomp
 from spawner.nursery.limits import GRACE_SEC, Sample, broken, meaning
 from spawner.nursery.seccomp import Strictness
 from spawner.nursery.segments import Segments
@@ -37,6 +37,8 @@ ALLOWED, KILLED = 0x7FFF_0000, 0x8000_0000
         ({"files": 51}, Ending.DISK),
         ({"disk_mb": 31}, Ending.DISK),
         ({"said_bytes": 1000 * FLOOD + 1}, Ending.OUTPUT),
+        ({"hides": True}, Ending.DISK),
+        ({"free_mb": 99, "floor_mb": 100}, Ending.DISK),
     ],
 )
 def test_each_limit_is_judged(change: dict[str, Any], kind: Ending) -> None:
@@ -166,6 +168,28 @@ OPEN = Strictness(network=True, shares_user=False, signals_open=False)
         (OPEN, "chmod", (), False),
         (OPEN, "setxattr", (), True),
         (STRICT, "io_uring_setup", (), True),
+        (STRICT, "fallocate", (3, 0, 0, 1), False),
+        (STRICT, "fallocate", (3, 1, 0, 1), True),
+        (STRICT, "ioctl", (3, 0x4030_582A), True),
+        (STRICT, "setsockopt", (3, 1, 7), True),
+        (STRICT, "setsockopt", (3, 1, 33), True),
+        (STRICT, "setsockopt", (3, 1, 2), False),
+        (OPEN, "setsockopt", (3, 6, 8), False),
+        (STRICT, "fcntl", (3, 1031), True),
+        (STRICT, "clone", (0x003D_0F00,), False),
+        (STRICT, "clone", (0x003D_0F00 & ~0x400,), True),
+        (STRICT, "close_range", (3, 9, 0), False),
+        (STRICT, "close_range", (3, 9, 4), False),
+        (STRICT, "close_range", (3, 9, 2), True),
+        (STRICT, "sendmsg", (), True),
+        (OPEN, "sendmsg", (), False),
+        (STRICT, "prctl", (4, 0), True),
+        (STRICT, "prctl", (38, 1), False),
+        (OPEN, "sched_setaffinity", (0,), False),
+        (OPEN, "sched_setaffinity", (7,), True),
+        (OPEN, "sched_setscheduler", (7,), False),
+        (STRICT, "sched_setscheduler", (0,), True),
+        (OPEN, "inotify_init1", (), True),
     ],
 )
 def test_system_calls(strictness: Strictness, call: str, arguments: tuple[int, ...], expected: bool) -> None:
@@ -205,3 +229,17 @@ def test_a_filter_is_small_enough_for_the_kernel(machine: str) -> None:
     program = seccomp.program(seccomp.rules_for(STRICT, 42), machine)
     assert program is not None
     assert len(program) // 8 <= 4096
+
+
+def test_the_fence_of_processes_is_never_low_for_a_user_that_others_share() -> None:
+    """Containers share users without seeing each other's processes, and the kernel counts them together."""
+    few = replace(LIMITS, processes=1)
+    assert confine.fence(few, confine.Hold(Rung.LANDLOCK, None, 7, None)) == 7 + 1024
+    assert confine.fence(few, confine.Hold(Rung.LANDLOCK, 61_184, 0, None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("free", "floor"), [(100_000, folder.RESERVE_MB), (600, 300), (0, 0), (float("inf"), folder.RESERVE_MB)]
+)
+def test_a_disk_keeps_a_reserve_and_a_small_one_half_of_what_it_has(free: float, floor: float) -> None:
+    assert folder.floor_mb(free) == floor
