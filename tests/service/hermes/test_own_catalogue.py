@@ -41,9 +41,13 @@ async def test_an_own_catalogue_counts_as_soon_as_it_changes_and_the_last_good_o
         assert "mine" in await names(hermes)
         file.write_text(json.dumps({"models": []}))
         await eventually(lambda: names(hermes), lambda seen: "mine" not in seen)
-        told = [event.type for event in hermes.events("catalogue.")]
+        told = await eventually(lambda: types(hermes), lambda seen: len(seen) == 4)
         assert told == ["catalogue.broken", "catalogue.changed", "catalogue.broken", "catalogue.changed"]
         assert hermes.events("catalogue.changed")[0].data["added"] == ["mine"]
+
+
+async def types(hermes: Hermes) -> list[str]:
+    return [event.type for event in hermes.events("catalogue.")]
 
 
 async def registered(hermes: Hermes) -> None:

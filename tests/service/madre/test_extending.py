@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.auth import Caller
+from config.auth import Caller, Role
 from madre.actions import ACTIONS
 from madre.actions.power import ExtendWindow
 from madre.flows.executors.order import Order
@@ -24,7 +24,7 @@ def order(told: ExtendWindow, noted: dict[str, object] | None = None) -> Order:
         number=1,
         action=ACTIONS["power.extend_window"],
         arguments=told,
-        caller=Caller.of_service("madre"),
+        caller=Caller("admin", Role.ADMIN, "plan"),  # whose windows they are
         key="plan-1/1",
         attempt=1,
         session_id=None,

@@ -75,7 +75,6 @@ def test_when_it_is_to_be_done_the_text_says(text: str, moment: datetime | None)
         "gemma ought to be around here 2026-12-24",
         "gemma ought to be around here on 24/12",
         "gemma ought to be around here on the 3rd of december at noon",
-        "gemma ought to be around here at 8 tomorrow and at 9 on friday",
         "gemma tendría que estar por aquí el fin de semana",
         "gemma tendría que estar por aquí más tarde",
     ],
@@ -84,6 +83,14 @@ def test_a_moment_that_cannot_be_placed_is_not_guessed_at(text: str) -> None:
     reading = guessed(text, intent("models.pull", model="gemma"))
     assert reading.acts == ()
     assert "it says when" in reading.warnings[-1]
+
+
+def test_of_two_moments_none_is_guessed_at() -> None:
+    reading = guessed(
+        "gemma ought to be around here at 8 tomorrow and at 9 on friday", intent("models.pull", model="gemma")
+    )
+    assert reading.acts == ()
+    assert "are two moments" in " ".join(reading.warnings)
 
 
 def test_nor_is_which_of_several_acts_a_moment_is_for() -> None:
