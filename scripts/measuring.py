@@ -23,7 +23,7 @@ from pathlib import Path
 import httpx
 
 from config.clients import door
-from config.services import FLEET
+from config.services import CORE, FLEET
 from config.settings import inherited_environment
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -123,10 +123,12 @@ def _link(source: Path, target: Path) -> None:
 
 def _until_ready(fleet: MeasuredFleet, process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + _START_SEC
+    offset = fleet.port - FLEET["tentaculo_link"].port
+    core = [f"http://127.0.0.1:{FLEET[name].port + offset}/ready" for name in CORE]
     with fleet.door() as client:
         while time.monotonic() < give_up and process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                if client.get("/ready").status_code == httpx.codes.OK:
+                if all(client.get(url).is_success for url in core):
                     return
             time.sleep(0.05)
     raise RuntimeError(f"the fleet did not start: {(fleet.folder / 'log').read_text()[-2000:]}")
