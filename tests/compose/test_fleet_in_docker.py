@@ -100,6 +100,57 @@ async def test_a_chat_passes_through_the_door_to_a_real_model(fleet: DockerFleet
     assert seen.text == whole["choices"][0]["message"]["content"] != ""
 
 
+TRESPASS = """
+import os, socket
+for name, act in {
+    "data": lambda: os.listdir("/data"),
+    "others": lambda: open("/proc/1/environ").read(),
+    "network": lambda: socket.socket(),
+    "signal": lambda: os.kill(1, 0),
+}.items():
+    try:
+        act()
+    except PermissionError:
+        print(name, "refused")
+    else:
+        print(name, "OPEN")
+"""
+
+
+async def test_a_task_in_a_container_is_kept_from_the_fleets_files_and_network(fleet: DockerFleet) -> None:
+    """With the engine's own filter, no capability and a root that cannot be written."""
+    status = (await fleet.get("/spawner/status", FLEET["spawner"].port)).json()
+    assert status["isolation"] in ("landlock", "sandlock"), status["findings"]
+    spawned = (await fleet.post("/vx11/spawn", {"task_type": "python", "code": TRESPASS, "ttl_seconds": 60})).json()
+
+    async def job() -> dict[str, Any]:
+        return (await fleet.get(f"/spawner/jobs/{spawned['spawn_id']}")).json()  # type: ignore[no-any-return]
+
+    ended = await eventually(job, lambda job: job["finished_at"] is not None, within_sec=60)
+    assert (ended["status"], ended["error"]) == ("DONE", None)
+    assert ended["output_tail"].split() == [
+        "data",
+        "refused",
+        "others",
+        "refused",
+        "network",
+        "refused",
+        "signal",
+        "refused",
+    ]
+
+
+@pytest.mark.parametrize("order", ["abre hermes durante 10 minutos", "close the window"])
+async def test_an_order_in_words_is_carried_out_in_containers(fleet: DockerFleet, order: str) -> None:
+    heard = (await fleet.post("/vx11/intent", {"text": order})).json()
+
+    async def plan() -> dict[str, Any]:
+        return (await fleet.get(f"/madre/plans/{heard['plan_id']}", FLEET["madre"].port)).json()  # type: ignore[no-any-return]
+
+    ended = await eventually(plan, lambda plan: plan["finished_at"] is not None, within_sec=60)
+    assert (ended["status"], ended["error"]) == ("DONE", None)
+
+
 async def test_a_policy_puts_containers_to_sleep_and_a_request_wakes_one(fleet: DockerFleet) -> None:
     before = (await fleet.inspect("switch"))["Id"]
     await fleet.power("policy/solo_madre/apply", {})
