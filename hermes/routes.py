@@ -49,7 +49,7 @@ class Flows:
     discoveries: Discoveries
 
 
-def _flows(request: Request) -> Flows:
+async def _flows(request: Request) -> Flows:
     flows: Flows = request.app.state.flows
     return flows
 

@@ -39,7 +39,7 @@ class Flows:
     state: State
 
 
-def _flows(request: Request) -> Flows:
+async def _flows(request: Request) -> Flows:
     flows: Flows = request.app.state.flows
     return flows
 

@@ -26,11 +26,11 @@ _EVENT_ID = re.compile(r"[0-9]{1,18}")
 Prefix = Annotated[str, Query(max_length=64, description="Only event types that start with this.")]
 
 
-def _flows(request: Request) -> Flows:
+async def _flows(request: Request) -> Flows:
     return request.app.state.flows  # type: ignore[no-any-return]
 
 
-def _house(request: Request) -> House:
+async def _house(request: Request) -> House:
     return request.app.state.house  # type: ignore[no-any-return]
 
 

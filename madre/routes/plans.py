@@ -15,7 +15,7 @@ _OTHERS = "Another user's, or `*` for everybody's: for operators, each page on r
 plans = APIRouter(prefix="/madre", tags=["plans"])
 
 
-def _planning(request: Request) -> Planning:
+async def _planning(request: Request) -> Planning:
     return request.app.state.planning  # type: ignore[no-any-return]
 
 

@@ -31,7 +31,7 @@ from madre.flows.power import Power
 power = APIRouter(prefix="/madre/power", tags=["power"])
 
 
-def _power(request: Request) -> Power:
+async def _power(request: Request) -> Power:
     return request.app.state.flows  # type: ignore[no-any-return]
 
 

@@ -16,7 +16,7 @@ speaking = APIRouter(prefix="/madre", tags=["conversations"])
 autonomy = APIRouter(prefix="/madre/autonomous", tags=["autonomy"])
 
 
-def _speaking(request: Request) -> Speaking:
+async def _speaking(request: Request) -> Speaking:
     return request.app.state.speaking  # type: ignore[no-any-return]
 
 

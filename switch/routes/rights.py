@@ -38,7 +38,7 @@ class Flows:
     weather: Weather
 
 
-def _flows(request: Request) -> Flows:
+async def _flows(request: Request) -> Flows:
     return request.app.state.flows  # type: ignore[no-any-return]
 
 

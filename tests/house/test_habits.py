@@ -140,6 +140,23 @@ def test_only_settings_read_the_environment() -> None:
     assert found <= {"config/settings/__init__.py", "scripts/surroundings.py"}
 
 
+def test_dependencies_of_routes_are_coroutines() -> None:
+    """FastAPI runs any other function in a thread, a switch there and back for each request."""
+    found = [
+        f"{module.name}: {named}"
+        for module in production()
+        for named in _depended_on(module)
+        if any(isinstance(function, ast.FunctionDef) and function.name == named for function in module.functions)
+    ]
+    assert found == []
+
+
+def _depended_on(module: Module) -> set[str]:
+    """The functions that a module names in `Depends(…)`."""
+    calls = [node for node in module.nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "Depends"]
+    return {call.args[0].id for call in calls if isinstance(call.args[0], ast.Name)}
+
+
 def test_tests_use_seams_not_patches() -> None:
     patchers = {"monkeypatch", "mocker", "patch", "MagicMock", "AsyncMock"}
     found = [
