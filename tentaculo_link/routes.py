@@ -43,7 +43,8 @@ class WithinRate:
     async def __call__(self, request: Request) -> Caller:
         """TooManyRequests, with the wait, where the token is over its rate."""
         caller = await self._identified(request)
-        wait = request.app.state.limit.wait_for(caller.token_id, _house(request).clock.monotonic())
+        house = await _house(request)
+        wait = request.app.state.limit.wait_for(caller.token_id, house.clock.monotonic())
         if wait > 0:
             raise TooManyRequests("This token is over its rate for now.", retry_after_sec=wait)
         return caller
@@ -57,7 +58,7 @@ class ByTicket:
 
     async def __call__(self, request: Request, ticket: str | None = None) -> Caller:
         """Forbidden for a ticket that is not good; else as with a token."""
-        house = _house(request)
+        house = await _house(request)
         if ticket is None:
             caller = await house.auth.identify(token_in(request.scope))
         else:

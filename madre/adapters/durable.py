@@ -31,7 +31,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 
 from config.app import every, task
 from config.sqlite import sqlite_module, wal_is_safe
-from madre.runner import Next, Work
+from madre.runner import Interrupted, Next, Work
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig
@@ -84,16 +84,19 @@ class Durable:
     async def running(self) -> AsyncIterator[None]:
         """Run plans while the block runs, those that an earlier life left unfinished first."""
         self._is_closed = False
-        async with (
-            task(self._watch(), name="plans to run"),
-            every(self._rest_after_sec / 2, self.rest, name="rest of the plans")(),
-        ):
-            try:
-                yield
-            finally:
-                self._is_closed = True
-                self._work.interrupt()
-                await self._by_hand(self._close)
+        try:
+            async with (
+                task(self._watch(), name="plans to run"),
+                every(self._rest_after_sec / 2, self.rest, name="rest of the plans")(),
+            ):
+                try:
+                    yield
+                finally:
+                    self._is_closed = True
+                    self._work.interrupt()
+                    await self._by_hand(self._close)
+        finally:
+            self._hand.shutdown(wait=False)
 
     def prepare(self) -> None:
         """Have DBOS launched while somebody reads the plan that they are to confirm: the first time takes a second."""
@@ -122,7 +125,8 @@ class Durable:
                 _log.exception("plans could not be taken up")
                 pause = _LOOK_EVERY_SEC
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), pause)
+                async with asyncio.timeout(pause):  # Python 3.11's `wait_for` may lose a cancel that meets the bell
+                    await self._bell.wait()
 
     def _take_up(self) -> float:
         """Have all that is to run now run; the seconds until the next look."""
@@ -237,10 +241,11 @@ class Durable:
         self._running.add(plan_id)
         try:
             _carry_out(self._work, plan_id)
-        except Exception:  # border: a plan that cannot be run must not look as if it ran
+        except Exception as error:  # border: a plan that cannot be run must not look as if it ran
             _log.exception("plan %s could not be run", plan_id)
-            if not self._is_closed:  # else its rows say that it is to run, and the next life will
-                self._work.abandon(plan_id, "it could not be run; the log has the rest")
+            if self._is_closed:  # its rows say that it is to run, and the next life will see to it
+                raise Interrupted from error
+            self._work.abandon(plan_id, "it could not be run; the log has the rest")
             raise
         finally:
             self._running.discard(plan_id)
