@@ -38,6 +38,7 @@ class Lane:
     kind: str
     owner: str
     rule: Rule
+    is_open: bool = True
 
     @property
     def name(self) -> str:
@@ -76,11 +77,15 @@ def by_name(lanes: Iterable[Lane]) -> Lanes:
 
 
 def lane_named(lanes: Lanes, name: str) -> Lane:
-    """The lane called `domain/kind`, or its domain's `*`; LaneMissing, with the lanes there are, for any other."""
+    """The lane called `domain/kind`, or its domain's `*`; LaneMissing, with the lanes that are open, for any other.
+
+    One that is closed by its own name is closed, though its domain's `*` be open.
+    """
     domain, _, kind = name.partition("/")
     found = lanes.get(name) or (lanes.get(f"{domain}/{ANY}") if kind else None)
-    if found is None:
-        raise LaneMissing(f"No lane leads to {name!r}.", hint=f"There are: {', '.join(sorted(lanes)) or 'none'}.")
+    if found is None or not found.is_open:
+        there = sorted(name for name, lane in lanes.items() if lane.is_open)
+        raise LaneMissing(f"No lane leads to {name!r}.", hint=f"There are: {', '.join(there) or 'none'}.")
     return found
 
 

@@ -66,9 +66,9 @@ class Spawner:
     def __init__(self, clients: Clients) -> None:
         self._peer = clients.peer("spawner")
 
-    async def spawn(self, body: SpawnOrder, caller: Caller) -> Spawned:
-        """Have a daughter task run for `caller`."""
-        return await self._peer.post("/spawner/spawn", body, answer=Spawned, on_behalf=caller)
+    async def spawn(self, body: SpawnOrder, caller: Caller, key: str | None) -> Spawned:
+        """Have a daughter task run for `caller`; once, however often it is asked for with the same key."""
+        return await self._peer.post("/spawner/spawn", body, answer=Spawned, on_behalf=caller, key=key)
 
     async def job(self, spawn_id: str, caller: Caller) -> JobDetail:
         """A daughter as it really stands; NotFound where it is not the caller's to see."""

@@ -99,10 +99,10 @@ class Flows:
         live = (await self._madre.power_state()).windows
         return WindowList(windows=[window for window in live if target is None or target in window.services])
 
-    async def spawn(self, wish: DoorSpawn, caller: Caller) -> DoorSpawned:
-        """Have a daughter task run; spawner is woken for it."""
+    async def spawn(self, wish: DoorSpawn, caller: Caller, key: str | None) -> DoorSpawned:
+        """Have a daughter task run; spawner is woken for it, and knows it by the key too, should the door die."""
         await self._waking.ensure("spawner")
-        return DoorSpawned.model_validate((await self._spawner.spawn(wish.order, caller)).model_dump())
+        return DoorSpawned.model_validate((await self._spawner.spawn(wish.order, caller, key)).model_dump())
 
     async def daughter(self, spawn_id: str, caller: Caller) -> JobDetail:
         """A daughter's real state and result; spawner is woken for the question."""

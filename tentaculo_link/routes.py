@@ -133,7 +133,8 @@ async def result(result_id: Annotated[CorrelationId, Path()], flows: TheFlows, c
     response_model=DoorSpawned,
 )
 async def spawn(request: Request, body: DoorSpawn, flows: TheFlows, house: TheHouse, caller: Spawning) -> Response:
-    return await house.idempotency.once(request, caller, 202, lambda: flows.spawn(body, caller))
+    key = request.headers.get("idempotency-key")
+    return await house.idempotency.once(request, caller, 202, lambda: flows.spawn(body, caller, key))
 
 
 @fleet.post("/events/ticket", summary="A single-use pass to the event stream, for browsers")

@@ -23,6 +23,7 @@ from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Known, Reconciler
 from madre.store import power as store
 from madre.windows import Lease, Window
+from madre.world import asked
 
 _CLOSE_WAIT_SEC = 8.0
 _STILL_OPENING = 124  # what `timeout(1)` ends with
@@ -146,7 +147,7 @@ class Windows:
 
     def _closing(self, session: Session, window_id: str | None, caller: Caller) -> Window:
         if window_id is None:
-            last = windows.ends_last(store.live_windows(session))
+            last = windows.ends_last(asked(store.live_windows(session)))  # the lease of a request is nobody's to close
             if last is None:
                 raise NotFound("No window is open.")
             window_id = last.window_id

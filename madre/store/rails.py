@@ -14,9 +14,9 @@ from madre.plan import Asked
 
 
 def lanes(session: Session) -> Lanes:
-    """The lanes that are open."""
-    rows = session.scalars(select(RailsLane).where(RailsLane.enabled.is_(True)))
-    return by_name(Lane(row.domain, row.kind, row.owner, Rule(row.rule)) for row in rows)
+    """The lanes, closed ones too."""
+    rows = session.scalars(select(RailsLane))
+    return by_name(Lane(row.domain, row.kind, row.owner, Rule(row.rule), row.enabled) for row in rows)
 
 
 def add_missing_lanes(session: Session, built_in: Iterable[Lane], now: datetime) -> int:

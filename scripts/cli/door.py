@@ -156,9 +156,9 @@ class Door:
         """Have a daughter task run."""
         return self._post("/spawner/spawn", order, Spawned)
 
-    def daughters(self) -> list[Job]:
-        """The latest daughter tasks."""
-        return self._get("/spawner/jobs?limit=50", Page[Job]).items
+    def daughters(self, user: str | None = None) -> list[Job]:
+        """The caller's latest daughter tasks, or those of `user`; `*` is everybody."""
+        return self._get(f"/spawner/jobs?limit=50{_whose(user)}", Page[Job]).items
 
     def daughter(self, spawn_id: str) -> JobDetail:
         """One daughter task, with all its tries."""
@@ -205,8 +205,7 @@ class Door:
 
     def plans(self, user: str | None = None) -> list[Plan]:
         """The caller's latest plans, or those of `user`; `*` is everybody."""
-        whose = f"&user={quote(user, safe='')}" if user else ""
-        return self._get(f"/madre/plans?limit=20{whose}", Page[Plan]).items
+        return self._get(f"/madre/plans?limit=20{_whose(user)}", Page[Plan]).items
 
     def plan(self, plan_id: str) -> Plan:
         """One plan."""
@@ -301,3 +300,7 @@ def _piece(event: dict[str, Any]) -> Piece:
     choices = event.get("choices") or []
     text = (choices[0].get("delta") or {}).get("content") if choices else None
     return Piece(text or "", event.get("usage"))
+
+
+def _whose(user: str | None) -> str:
+    return f"&user={quote(user, safe='')}" if user else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from config.auth import EVERYBODY
 from config.contracts.spawning import Job, JobDetail, Limits, SpawnOrder
 from scripts.cli.context import Context
 from scripts.cli.door import Door, open_door
@@ -13,8 +14,12 @@ from scripts.cli.failure import CommandFailed
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare what the command takes."""
+    parser.set_defaults(user=None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
-    verbs.add_parser("list", help="the latest tasks (what stands for no verb)")
+    listing = verbs.add_parser("list", help="your latest tasks (what stands for no verb)")
+    whose = listing.add_mutually_exclusive_group()
+    whose.add_argument("--user", metavar="NAME", help="those of this user; that you looked is on record")
+    whose.add_argument("--all", dest="user", action="store_const", const=EVERYBODY, help="everybody's, on record")
     running = verbs.add_parser("run", help="run Python, or a line of shell, apart from everything else")
     running.add_argument("code", help="the Python, or with --shell the line; `-f` for a file")
     running.add_argument("--shell", action="store_true", help="a line for the shell instead of Python")
@@ -47,7 +52,7 @@ def run(options: Namespace, context: Context) -> int:
                 killed = door.kill_daughter(options.id)
                 context.terminal.say(f"{killed.spawn_id} is {killed.status}")
             case _:
-                _list(door, context)
+                _list(door.daughters(options.user), context)
     return 0
 
 
@@ -92,8 +97,7 @@ def _follow(door: Door, spawn_id: str, context: Context) -> int:
     return 0 if job.status == "DONE" else 1
 
 
-def _list(door: Door, context: Context) -> None:
-    jobs = door.daughters()
+def _list(jobs: list[Job], context: Context) -> None:
     if not jobs:
         context.terminal.say("No task has run yet. Try: ./vx11 jobs run 'print(6 * 7)'")
     for job in jobs:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from config.app import House
 from config.contracts.power import ServiceControl, WindowClose, WindowExtend, WindowHold
 from config.contracts.power import Window as ShownWindow
-from config.errors import NotFound
+from config.errors import NotFound, StartFailed
 from madre.actions.power import ApplyPolicy, CloseWindow, ExtendWindow, HoldWindow, OneService
 from madre.flows.control import Verb
 from madre.flows.executors.order import Executor, Executors, Order, Result
@@ -105,6 +105,8 @@ class PowerActs:
         told = order.told(OneService)
         body = ServiceControl(apply=True, reason=told.reason)
         done = await self._power.control.control(told.service, verb, body, order.caller)
+        if verb == "restart" and done.exec and done.exec.rc:
+            raise StartFailed(f"{told.service} would not come up again: {done.exec.output}")
         return {"service": done.service, "done": done.plan, "output": done.exec.output if done.exec else ""}
 
     async def _aims(self, order: Order, told: CloseWindow) -> list[str]:

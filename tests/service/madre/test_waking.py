@@ -63,6 +63,13 @@ async def test_asleep_by_policy_says_the_call_that_would_open_a_window(tmp_path:
         assert (await madre.wake("switch")).json()["lease_sec"] == 30.0
 
 
+async def test_the_lease_of_a_request_is_not_the_window_that_somebody_means(tmp_path: Path) -> None:
+    async with madre_in(tmp_path) as madre:
+        await madre.wake("switch")
+        assert (await madre.post("window/close", {}, 404))["code"] == "not_found"
+        assert await madre.state_of("switch") == "ready"
+
+
 async def test_a_lease_never_outlasts_what_holds_the_service(tmp_path: Path) -> None:
     async with madre_in(tmp_path, power={"wake": "manual"}) as madre:
         await madre.open("switch", ttl_sec=2)

@@ -24,10 +24,12 @@ class Peers:
 
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     callers: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else {}
         self.asked.append((request.url.path, body))
+        self.keys.append(request.headers.get("idempotency-key"))
         self.callers.append(jwt.decode(request.headers["x-vx11-token"], options={"verify_signature": False}))
         if request.url.path == "/madre/power/wake":
             return httpx.Response(200, json={"service": body["service"], "state": "ready", "lease_sec": 60})
@@ -49,6 +51,7 @@ async def test_a_task_is_spawned_through_the_door(tmp_path: Path) -> None:
     expected = {"spawn_id": "spawn-0123abcd", "spawn_uuid": "u", "correlation_id": "c-7", "status": "PENDING"}
     assert [answer.json() for answer in answers] == [expected, expected]
     assert [path for path, _ in peers.asked] == ["/madre/power/wake", "/spawner/spawn"]
+    assert peers.keys[1] == "k", "so that spawner knows it, should the door die before it has kept the answer"
     order = peers.asked[1][1]
     assert {name: order[name] for name in ("task_type", "code", "ttl_seconds", "max_retries", "trace_id")} == {
         "task_type": "python", "code": "print(1)", "ttl_seconds": 3600, "max_retries": 0, "trace_id": "c-7",

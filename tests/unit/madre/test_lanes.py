@@ -44,6 +44,15 @@ def test_without_lanes_nothing_leads_anywhere() -> None:
         lane_named({}, "comm/notify")
 
 
+def test_a_lane_closed_by_its_own_name_is_closed_though_all_kinds_be_open() -> None:
+    closed = Lane("power", "close_window", "madre", Rule.MADRE_ONLY, is_open=False)
+    lanes = by_name([*BUILT_IN, closed])
+    with pytest.raises(LaneMissing) as refused:
+        lane_of(lanes, action_named("power.close_window"))
+    assert "power/close_window" not in (refused.value.hint or "")
+    assert lane_of(lanes, action_named("power.open_window")).name == "power/*"
+
+
 def test_a_lane_of_its_own_comes_before_the_one_for_all_kinds() -> None:
     special = Lane("audio", "master", "madre", Rule.READ_ONLY)
     assert lane_named(by_name([*BUILT_IN, special]), "audio/master") is special
