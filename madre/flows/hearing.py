@@ -133,7 +133,7 @@ class Hearing:
         _must_do_without([name for name, must in said.require.items() if not must], intents)
         plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
-        warnings += dict.fromkeys(f"not before {_local(one.not_before)}" for one in intents if one.not_before)
+        warnings += dict.fromkeys(f"not before {_said(one.not_before, local)}" for one in intents if one.not_before)
         return _Came(planned(said, plan, warnings))
 
     async def _drawn_up(self, said: Said, intents: Sequence[Intent], guess: Guess, caller: Caller) -> Plan:
@@ -263,9 +263,9 @@ def _read(text: str, conversation: Conversation | None, now: datetime) -> Readin
     return replace(again, warnings=(*again.warnings, f"read as {spelled!r}, as spoken of before"))
 
 
-def _local(moment: datetime) -> str:
-    """A moment as it was said, with its offset: whose eight o'clock is meant is not to be guessed."""
-    return moment.isoformat(sep=" ", timespec="minutes")
+def _said(moment: datetime, local: datetime) -> str:
+    """A moment as it was said, in the zone of `local` and with its offset: whose eight o'clock is not to be guessed."""
+    return moment.astimezone(local.tzinfo).isoformat(sep=" ", timespec="minutes")
 
 
 def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -100,7 +100,8 @@ def read_guess(answer: str, text: str, said: Reading, *, now: datetime, services
     if unplaced or len(moments) > 1 or (moments and len(taken) > 1):
         told = ", ".join(map(repr, unplaced)) or "one moment for several acts, or several moments"
         return _of_no_use(said, *dropped, f"it says when, and a guess cannot tell what that means: {told}")
-    intents = tuple(replace(intent, not_before=next(iter(moments), None)) for intent, _ in taken)
+    moment = next((moment.astimezone(UTC) for moment in moments), None)
+    intents = tuple(replace(intent, not_before=moment) for intent, _ in taken)
     guessed = replace(said, intents=intents, warnings=(*said.warnings, *dropped))
     return Guess(guessed, tuple(opinion for _, opinion in taken))
 

@@ -16,8 +16,8 @@ class Intent:
     `parameters` are what was said of the action's arguments, as JSON has them; they are checked when a plan is drawn
     up. `target` is the one that stands for the rest in a list: a model, a service, a file. `confidence` is from 0 to 1.
     `condition` names what the steps before must have found for this one to be done ("drift"). `not_before` is the
-    moment it is asked for, None: now. `risk` is the least that the words allow, whatever is thought of the action; a
-    plan's risk is never below it.
+    moment it is asked for, in UTC; None: now. `risk` is the least that the words allow, whatever is thought of the
+    action; a plan's risk is never below it.
     """
 
     domain: Domain

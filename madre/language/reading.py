@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from config.contracts.plans import worst
@@ -79,7 +79,7 @@ def _intent(match: Match, clause: Clause, said: str) -> Intent:
         original_text=said,
         warnings=left + missing,
         condition=clause.condition,
-        not_before=next((token.moment for token in clause.tokens if token.moment), None),
+        not_before=next((token.moment.astimezone(UTC) for token in clause.tokens if token.moment), None),
         risk=worst(action.risk, _floor(clause.tokens, action.name), *doubts),
     )
 

@@ -150,7 +150,7 @@ async def spoken_to(
     clock: ManualClock | None = None,
     power: dict[str, Any] | None = None,
     service_control: bool = False,
-    timezone: str = "UTC",
+    timezone: str | None = "UTC",
     **madre: Any,
 ) -> AsyncIterator[SpokenTo]:
     """Madre on scripted services in `folder`, in a time zone; `madre` are her settings."""

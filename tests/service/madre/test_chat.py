@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,16 @@ async def test_eight_o_clock_is_that_of_the_house(tmp_path: Path) -> None:
         planned = await madre.say("open switch tomorrow at 8")
         assert planned["warnings"] == ["not before 2026-11-22 08:00+01:00"]
         assert [step.not_before for step in rows(madre, PlanStep)] == [datetime(2026, 11, 22, 7, tzinfo=UTC)]
+
+
+async def test_an_hour_is_understood_in_the_zone_of_a_machine_that_nobody_named(tmp_path: Path) -> None:
+    """Such a zone comes from a file, and can be neither copied nor pickled."""
+    async with spoken_to(tmp_path, timezone=None) as madre:
+        planned = await madre.say("open switch in 10 minutes")
+        assert planned["warnings"][0].startswith("not before 2026-11-2")
+        asked = await madre.say("could you open switch in 10 minutes?")
+        assert asked["withheld"][0]["not_before"].endswith("Z")
+        assert [step.not_before for step in rows(madre, PlanStep)] == [madre.house.clock.now() + timedelta(minutes=10)]
 
 
 async def test_a_risky_order_waits_for_its_token(tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def answer(**fields: Any) -> str:
     return intent.in_words(IntentAnswer.model_validate(given))
 
 
+def test_what_was_only_asked_about_is_said_not_to_be_done() -> None:
+    withheld = {"domain": "POWER", "action": "power.close_window", "original_text": "can you close switch"}
+    assert answer(response="Perhaps.", withheld=[withheld]).splitlines() == [
+        "Perhaps.",
+        "Not done, because it was not an order: power.close_window",
+    ]
+
+
 def parsed(*words: str) -> Namespace:
     parser = ArgumentParser()
     plans.arguments(parser)
