@@ -60,6 +60,6 @@ def in_words(answer: IntentAnswer, plan: Plan | None = None) -> str:
     if answer.status in ("RUNNING", "QUEUED"):
         further = f"plans show {answer.plan_id}" if answer.plan_id else f"intent --result {answer.correlation_id}"
         lines.append(f"It goes on: ./vx11 {further}")
-    if named := [one.action for one in answer.withheld if one.action]:
+    if named := dict.fromkeys(one.action for one in answer.withheld if one.action):
         lines.append(f"Not done, because it was not an order: {', '.join(named)}")
     return "\n".join(lines)

@@ -70,8 +70,9 @@ def answer(**fields: Any) -> str:
 
 
 def test_what_was_only_asked_about_is_said_not_to_be_done() -> None:
-    withheld = {"domain": "POWER", "action": "power.close_window", "confidence": 1.0, "original_text": "…", "risk": "LOW"}
-    assert answer(response="Perhaps.", withheld=[withheld]).splitlines() == [
+    said = {"domain": "POWER", "confidence": 1.0, "original_text": "…", "risk": "LOW"}
+    withheld = [{**said, "action": "power.close_window"}] * 2
+    assert answer(response="Perhaps.", withheld=withheld).splitlines() == [
         "Perhaps.",
         "Not done, because it was not an order: power.close_window",
     ]
