@@ -4,7 +4,7 @@ Parse: every sentence of the tests' set, several times. Confirmation: from the P
 step began, as madre's own rows have it, and the whole POST as its caller sees it; on a real fleet, warm and for the
 first time. Steps: plans of steps whose effect is one row of madre's own, through the real composition in this process,
 one plan after another and many at once. Peer: the same number of steps on DBOS as it comes (its own SQLite driver, no
-rows, no events, no effect), which is the least that a durable step can cost. Reads: at a steady rate, whatever answers
+rows, no events, no effect), recorded by it step by step. Reads: at a steady rate, whatever answers
 come back or not, so a slow answer delays no other.
 
     python -m scripts.bench_madre [--seconds N]        prints JSON

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _NAME = "vx11-madre"
 _EXECUTOR = "madre"
-_VERSION = "plans-1"  # of `_carry_out`: a change in the order of its durable steps is another version
+_VERSION = "plans-1"  # of `_carry_out`: a change in what its calls are, and in their order, is another version
 _LIVES_MAX = 100  # a plan that madre died of so often is not tried again
 _ENDED = "SUCCESS"
 _IN_HAND = ("PENDING", "ENQUEUED", "DELAYED")
