@@ -55,15 +55,15 @@ async def test_talk_wakes_switch_and_a_model_answers_with_the_conversation(door:
 
 async def test_an_order_opens_a_real_window_and_the_next_one_closes_it(door: Door) -> None:
     there = {"session_id": "d"}
-    await ask(door, text="abre una ventana para hermes durante 2 minutos", correlation_id="o", metadata=there)
+    await ask(door, text="abre una ventana para spawner durante 2 minutos", correlation_id="o", metadata=there)
     opened = await settled(door, "o")
     assert (opened["status"], opened["mode"]) == ("DONE", "MADRE"), opened
-    await door.fleet.comes_to("hermes", "ready")
+    await door.fleet.comes_to("spawner", "ready")
     await ask(door, text="ciérrala", correlation_id="p", metadata=there)
     closed = await settled(door, "p")
     assert closed["actions"][0]["action"] == "power.close_window"
     assert closed["status"] == "DONE", closed
-    await door.fleet.comes_to("hermes", "asleep")
+    await door.fleet.comes_to("spawner", "asleep")
 
 
 async def said(socket: aiohttp.ClientWebSocketResponse, message: str) -> list[dict[str, Any]]:
