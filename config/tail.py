@@ -67,7 +67,7 @@ class Tail:
 
     async def _read_on(self) -> None:
         try:
-            watcher = await asyncio.to_thread(self._watch)
+            watcher = await self._made()
             try:
                 while True:
                     await self._look(watcher)
@@ -75,6 +75,15 @@ class Tail:
                 watcher.close()
         finally:
             self.news.set()  # whoever waits shall hear that nothing comes any more
+
+    async def _made(self) -> CommitWatcher:
+        """A watcher; one that is made while this is cancelled is closed, for nobody else will."""
+        making = asyncio.ensure_future(asyncio.to_thread(self._watch))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            (await making).close()
+            raise
 
     async def _look(self, watcher: CommitWatcher) -> None:
         """Read what is new, and wait for more; those who follow outlive that the database does not answer."""

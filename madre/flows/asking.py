@@ -30,7 +30,7 @@ from config.logs import correlation_id
 from madre import replies
 from madre.actions import Domain, action_named
 from madre.allowance import Allowance
-from madre.flows.hearing import Hearing, Said
+from madre.flows.hearing import Hearing, Recording, Said
 from madre.flows.plans import Plans
 from madre.language import Intent
 from madre.store import asked as store
@@ -77,7 +77,7 @@ class Asking:
     async def chat(self, body: ChatMessage, caller: Caller) -> ChatAnswer:
         """Something said, answered; whoever stops waiting finds it in the conversation."""
         said = Said("chat", body.message, "chat", body.session_id or new_id("session"), body.context)
-        turn = self._begun(said, caller)
+        _, turn = self._begun(said, caller)
         await asyncio.wait({turn})
         return _came_of(turn)
 
@@ -89,7 +89,8 @@ class Asking:
             raise Invalid(NO_DAUGHTER, errors=[_wrong("correlation_id", NO_DAUGHTER)])
         said = _said(order)
         with deadline.arrived(None):  # its caller may leave before it is done
-            turn = self._begun(said, caller)
+            recording, turn = self._begun(said, caller)
+        await asyncio.wait({recording})  # before anybody is told that it goes on
         wait_sec = max(0.0, deadline.within(self._house.settings.madre.answer_wait_sec) - _HURRY_SEC)
         await asyncio.wait({turn}, timeout=wait_sec)
         if turn.done():
@@ -129,15 +130,17 @@ class Asking:
         if not await self._house.db.writing(context7.forget, caller.user, session_id):
             raise NotFound(f"There is no conversation {session_id!r}.")
 
-    def _begun(self, said: Said, caller: Caller) -> asyncio.Task[ChatAnswer]:
-        """The turn, under way, whoever waits for it; TooManyRequests where the caller's allowance has none left."""
+    def _begun(self, said: Said, caller: Caller) -> tuple[Recording, asyncio.Task[ChatAnswer]]:
+        """The turn, under way, whoever waits for it, and the part of it that puts it on record; TooManyRequests where
+        the caller's allowance has none left."""
         wait_sec = self._allowance.enter(caller.user, self._house.clock.monotonic())
         if wait_sec > 0:
             raise TooManyRequests(f"{caller.user} asks too much at once.", retry_after_sec=wait_sec)
-        turn = asyncio.create_task(self._hearing.heard(said, caller), name=f"turn {said.intent_id}")
+        recording = asyncio.create_task(self._hearing.begin(said, caller), name=f"record of {said.intent_id}")
+        turn = asyncio.create_task(self._hearing.heard(said, recording, caller), name=f"turn {said.intent_id}")
         self._under_way.add(turn)
         turn.add_done_callback(functools.partial(self._ended, caller.user))
-        return turn
+        return recording, turn
 
     def _ended(self, user: str, turn: asyncio.Task[ChatAnswer]) -> None:
         self._under_way.discard(turn)

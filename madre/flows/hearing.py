@@ -42,6 +42,8 @@ from madre.store import asked as store
 from madre.store.asked import Asked
 from madre.store.intents import log_intents
 
+Recording = asyncio.Task[Conversation | None]  # of what was said; it comes to the conversation that it belongs to
+
 _TALK = "switch.ask"  # ordering a model's words is talking: it needs the conversation, and no plan
 _SOON_SEC = 2.0  # a plan that needs no confirmation is waited for that long, because most are done by then
 _FIRST_LOOK_SEC = 0.02
@@ -89,9 +91,13 @@ class Hearing:
         madre = house.settings.madre
         self._bounds = Bounds(madre.conversation_ttl_sec, madre.conversation_turns, madre.conversations_per_user)
 
-    async def heard(self, said: Said, caller: Caller) -> ChatAnswer:
-        """The answer. What the house refuses is an answer too, with its fault."""
-        conversation = await self._house.db.writing(self._begin, said, caller)
+    async def begin(self, said: Said, caller: Caller) -> Conversation | None:
+        """Put on record that this was said; the conversation that it goes on with, if there is one."""
+        return await self._house.db.writing(self._begin, said, caller)
+
+    async def heard(self, said: Said, recording: Recording, caller: Caller) -> ChatAnswer:
+        """The answer, once it is on record what was said. What the house refuses is an answer too, with its fault."""
+        conversation = await recording
         try:
             came = await self._come_of(said, conversation, caller)
         except VX11Error as error:
