@@ -107,16 +107,15 @@ async def test_a_full_volume_is_told_ends_nothing_and_is_survived(fleet: DockerF
     lives = {name: await life_of(fleet, name) for name in MADE_OF_GLASS}
     assert await talk.said(SEA)
     await on_volume(fleet, "cat /dev/zero > /data/filler 2>/dev/null; true")
-    told = await eventually(
-        lambda: a_window(fleet), lambda answer: answer["status"] != 200, within_sec=HEALS_WITHIN_SEC
-    )
+    # Not at once: what is written goes into the room that the write-ahead log has already, while there is any.
+    told = await eventually(lambda: a_window(fleet), lambda answer: answer["status"] >= 400, within_sec=180)
     assert (told["status"], told["body"]["code"]) == (507, "disk_full"), told
     assert await succeeds(talk, "/vx11/status")
     assert await talk.said(SEA)  # what it would have kept of it is lost, the answer is not
     assert (await fleet.get("/health")).status_code == 200
     assert {name: await life_of(fleet, name) for name in MADE_OF_GLASS} == lives
     await on_volume(fleet, "rm /data/filler")
-    mended = await eventually(lambda: a_window(fleet), lambda answer: answer["status"] == 201, within_sec=60)
+    mended = await eventually(lambda: a_window(fleet), lambda answer: answer["status"] < 300, within_sec=60)
     await fleet.power("window/close", {"window_id": mended["body"]["window_id"]})
     assert await talk.said(SEA)
     assert {name: await life_of(fleet, name) for name in MADE_OF_GLASS} == lives
