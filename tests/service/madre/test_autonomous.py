@@ -172,7 +172,7 @@ async def test_a_tick_that_fails_is_a_row_too_and_the_next_one_comes(tmp_path: P
         broken = Autonomy(madre.house, autonomy._reconciler, autonomy._gauges, autonomy._planner, unreadable)
         await start(madre)
         await broken.tick()
-        (row,) = (row for row in rows(madre, SchedulerHistory) if row.outcome == "failed")  # the loop may tick beside it
+        (row,) = (row for row in rows(madre, SchedulerHistory) if row.outcome == "failed")  # the loop may tick too
         assert row.note == "OSError"
         await autonomy.tick()
         assert [row.outcome for row in rows(madre, SchedulerHistory)].count("quiet") >= 1
