@@ -14,7 +14,6 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from config.app import House
@@ -29,7 +28,6 @@ BUG = Fault(code="internal", detail="The action ended with an error of its own; 
 _TRIES = 4  # in a row, of an effect whose peer cannot be had for the moment
 _STILL_AT_WORK_SEC = 330.0  # longer than a peer keeps a key whose first request never ended (config/idempotency.py)
 _PAUSE_SEC = 1.0
-_LONGEST_SLEEP_SEC = 30.0  # so that a clock which is set moves a step's moment too
 _RESULT_MAX = 32_768
 _log = logging.getLogger(__name__)
 
@@ -77,10 +75,6 @@ class Effects:
         if executor.stop is not None and order.is_begun:
             order.got_on()
             self._waited_for(self._stopped(order, executor.stop, executor.needs), None)
-
-    def sleep(self, plan_id: str, until: datetime) -> None:
-        """Return at `until` by the wall clock, or when somebody cancels the plan."""
-        self._waited_for(self._slept(until), plan_id)
 
     def cut(self, plan_id: str | None) -> None:
         """Cut short what is under way for a plan, and whatever it begins after; None: of all, for the process ends."""
@@ -158,11 +152,6 @@ class Effects:
             with suppress(VX11Error):
                 await order.note(may_go_on=why)
         return outcome
-
-    async def _slept(self, until: datetime) -> Outcome:
-        while (left := (until - self._house.clock.now()).total_seconds()) > 0:
-            await asyncio.sleep(min(left, _LONGEST_SLEEP_SEC))
-        return Outcome({})
 
 
 def fault_of(error: VX11Error) -> Fault:
