@@ -34,7 +34,7 @@ from config.sqlite import sqlite_module, wal_is_safe
 from madre.runner import Interrupted, Next, Work
 
 if TYPE_CHECKING:
-    from dbos import DBOSConfig
+    from dbos import DBOSConfig, WorkflowStatus
 
 _NAME = "vx11-madre"
 _EXECUTOR = "madre"
@@ -131,27 +131,35 @@ class Durable:
     def _take_up(self) -> float:
         """Have all that is to run now run; the seconds until the next look."""
         pause = _LOOK_EVERY_SEC
+        due = []
         for plan_id, later_sec in self._work.to_run().items():
             if later_sec > 0:
                 pause = min(pause, later_sec)
-            elif plan_id not in self._running and not self._is_closed and self._is_in_hand_already(plan_id):
-                pause = min(pause, _LOOK_AGAIN_SEC)
-        return pause
-
-    def _is_in_hand_already(self, plan_id: str) -> bool:
-        """Have the plan run; whether DBOS had it in hand already, and will begin it, or is just about to let it go."""
+            elif plan_id not in self._running:
+                due.append(plan_id)
+        if not due or self._is_closed:
+            return pause
         self._launch()
+        known = _known_to_dbos(due)
+        in_hand_already = [self._is_in_hand_already(plan_id, known.get(plan_id)) for plan_id in due]
+        return min(pause, _LOOK_AGAIN_SEC) if any(in_hand_already) else pause
+
+    def _is_in_hand_already(self, plan_id: str, known: WorkflowStatus | None) -> bool:
+        """Have the plan run; whether DBOS had it in hand already, and will begin it, or is just about to let it go."""
+        if known is not None and known.status in _IN_HAND:
+            if known.app_version != _VERSION:
+                self._work.abandon(plan_id, f"it was begun by another version of madre ({known.app_version})")
+            return True
+        if known is not None and known.status != _ENDED:
+            self._work.abandon(plan_id, f"its workflow ended in {known.status}")
+            return False
+        self._begin(plan_id, is_known=known is not None)
+        return False
+
+    def _begin(self, plan_id: str, *, is_known: bool) -> None:
         from dbos import DBOS, SetWorkflowID  # noqa: PLC0415  # after the launch, which imported it
 
-        status = DBOS.get_workflow_status(plan_id)
-        if status is not None and status.status in _IN_HAND:
-            if status.app_version != _VERSION:
-                self._work.abandon(plan_id, f"it was begun by another version of madre ({status.app_version})")
-            return True
-        if status is not None and status.status != _ENDED:
-            self._work.abandon(plan_id, f"its workflow ended in {status.status}")
-            return False
-        if status is not None:  # it had let go of the plan until its hour, which has come
+        if is_known:  # it had let go of the plan until its hour, which has come
             DBOS.delete_workflow(plan_id)
         self._running.add(plan_id)
         try:
@@ -161,7 +169,6 @@ class Durable:
             self._running.discard(plan_id)
             raise
         self._quiet_rounds = 0
-        return False
 
     def _prepare(self) -> None:
         if not self._is_closed:
@@ -271,6 +278,14 @@ def _carry_out(work: Work, plan_id: str) -> None:
     for number in work.to_undo(plan_id):
         work.undo(plan_id, number)
     work.end(plan_id)
+
+
+def _known_to_dbos(plan_ids: list[str]) -> dict[str, WorkflowStatus]:
+    """What DBOS has of these plans, in one look."""
+    from dbos import DBOS  # noqa: PLC0415
+
+    found = DBOS.list_workflows(workflow_ids=plan_ids, load_input=False, load_output=False)
+    return {status.workflow_id: status for status in found}
 
 
 def _forget_the_ended() -> None:

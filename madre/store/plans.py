@@ -33,9 +33,8 @@ def keep_plan(session: Session, kept: Plan, now: datetime) -> None:
     row.observed, row.cancel_asked_at = dict(kept.observed), kept.cancel_asked_at
     row.confirmed_by, row.confirmed_at = kept.confirmed_by, kept.confirmed_at
     row.started_at, row.finished_at, row.updated_at = kept.started_at, kept.finished_at, now
-    session.flush()
-    for step in kept.steps:
-        _keep_step(session, kept.plan_id, step)
+    session.flush()  # a step's row refers to its plan's
+    _keep_steps(session, kept)
 
 
 def plans_before(
@@ -111,23 +110,30 @@ def _new_row(kept: Plan) -> PlanRow:
     )
 
 
-def _keep_step(session: Session, plan_id: str, step: Step) -> None:
-    row = session.get(PlanStep, (plan_id, step.number))
-    if row is None:
-        row = PlanStep(
-            plan_id=plan_id,
-            number=step.number,
-            action=step.action,
-            step_type=step.step_type.value,
-            arguments=dict(step.arguments),
-            condition=step.condition,
-            not_before=step.not_before,
-        )
-        session.add(row)
-    row.risk = step.risk.value
-    row.status, row.attempts, row.error = step.status.value, step.attempts, _fault(step.error)
-    row.result = None if step.result is None else dict(step.result)
-    row.started_at, row.finished_at, row.undone_at = step.started_at, step.finished_at, step.undone_at
+def _keep_steps(session: Session, kept: Plan) -> None:
+    rows = select(PlanStep).where(PlanStep.plan_id == kept.plan_id)
+    known = {row.number: row for row in session.scalars(rows)}
+    for step in kept.steps:
+        row = known.get(step.number)
+        if row is None:
+            row = _new_step(kept.plan_id, step)
+            session.add(row)
+        row.risk = step.risk.value
+        row.status, row.attempts, row.error = step.status.value, step.attempts, _fault(step.error)
+        row.result = None if step.result is None else dict(step.result)
+        row.started_at, row.finished_at, row.undone_at = step.started_at, step.finished_at, step.undone_at
+
+
+def _new_step(plan_id: str, step: Step) -> PlanStep:
+    return PlanStep(
+        plan_id=plan_id,
+        number=step.number,
+        action=step.action,
+        step_type=step.step_type.value,
+        arguments=dict(step.arguments),
+        condition=step.condition,
+        not_before=step.not_before,
+    )
 
 
 def plan_of(row: PlanRow, steps: Iterable[Step]) -> Plan:
@@ -168,14 +174,21 @@ def step_of(row: PlanStep) -> Step:
         risk=Risk(row.risk),
         condition=row.condition,
         not_before=row.not_before,
-        status=Status(row.status),
-        attempts=row.attempts,
-        result=row.result,
-        error=_said(row.error),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        undone_at=row.undone_at,
+        **live_values(row),
     )
+
+
+def live_values(row: PlanStep) -> dict[str, Any]:
+    """All of a step that changes while its plan runs, as its row has it."""
+    return {
+        "status": Status(row.status),
+        "attempts": row.attempts,
+        "result": row.result,
+        "error": _said(row.error),
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "undone_at": row.undone_at,
+    }
 
 
 def _fault(fault: Fault | None) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from config.contracts.plans import Status
 from config.db_schema.base import Base
 from madre.plan import Plan, Step
-from madre.store.plans import plan_of, step_of
+from madre.store.plans import live_values, plan_of, step_of
 
 _PLANS, _STEPS = Base.metadata.tables["plans"], Base.metadata.tables["plan_steps"]
 _LIVE = ("status", "attempts", "result", "error", "started_at", "finished_at", "undone_at")  # of a step
@@ -24,7 +24,12 @@ _LIVE = ("status", "attempts", "result", "error", "started_at", "finished_at", "
 _PLAN = select(_PLANS).where(_PLANS.c.plan_id == bindparam("of_plan"))
 _STEPS_OF = select(_STEPS).where(_STEPS.c.plan_id == bindparam("of_plan")).order_by(_STEPS.c.number)
 _NOW = (
-    select(_PLANS.c.status.label("plan_status"), _PLANS.c.cancel_asked_at, _PLANS.c.windows, *_STEPS.c)
+    select(
+        _PLANS.c.status.label("plan_status"),
+        _PLANS.c.cancel_asked_at,
+        _PLANS.c.windows,
+        *(_STEPS.c[name] for name in _LIVE),
+    )
     .join(_STEPS, _STEPS.c.plan_id == _PLANS.c.plan_id)
     .where(_PLANS.c.plan_id == bindparam("of_plan"), _STEPS.c.number == bindparam("of_number"))
 )
@@ -68,7 +73,7 @@ def brought_up(session: Session, known: Plan, number: int) -> Plan | None:
         status=Status(row.plan_status),
         cancel_asked_at=row.cancel_asked_at,
         windows=tuple(row.windows),
-        steps=(*known.steps[: number - 1], step_of(row), *known.steps[number:]),
+        steps=(*known.steps[: number - 1], replace(known.step(number), **live_values(row)), *known.steps[number:]),
     )
 
 
