@@ -22,9 +22,10 @@ _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_KIND = 1, 5, 0xF
 _NEW_NAMESPACES: Final = tuple(1 << bit for bit in (17, 25, 26, 27, 28, 29, 30))  # CLONE_NEW* of clone(2)
 _EVERYBODY: Final = 0xFFFF_FFFF  # kill(-1)
 _X32_BIT: Final = 0x4000_0000
-_LOAD, _JUMP_EQUAL, _JUMP_GE, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GE, _AND, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x54, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_FEW: Final = 4  # calls that are compared one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,10 @@ def program(rules: Iterable[Rule], machine: str | None = None) -> bytes | None:
     if known is None:
         return None
     architecture, numbers = known
+    bodies: dict[int, list[bytes]] = {}
+    for rule in rules:
+        if rule.call in numbers:
+            bodies.setdefault(numbers[rule.call], []).extend(_lines_of(rule))
     lines = [
         _line(_LOAD, _ARCHITECTURE),
         _line(_JUMP_EQUAL, architecture, yes=1),
@@ -166,18 +171,29 @@ def program(rules: Iterable[Rule], machine: str | None = None) -> bytes | None:
         _line(_LOAD, _NUMBER),
         _line(_JUMP_GE, _X32_BIT, no=1),
         _line(_RETURN, _ERRNO | errno.ENOSYS),
+        *_search(sorted(bodies.items())),
     ]
-    for rule in rules:
-        if rule.call in numbers:
-            lines += _lines_of(rule, numbers[rule.call])
-    return b"".join([*lines, _line(_RETURN, _ALLOW)])
+    return b"".join(lines)
 
 
-def _lines_of(rule: Rule, number: int) -> list[bytes]:
-    """One rule: skipped for another call, and it leaves the call's number loaded for the next."""
+def _search(bodies: list[tuple[int, list[bytes]]]) -> list[bytes]:
+    """Find what is to be done about the number that is loaded, by halves: a filter is walked for each call that it has
+    an argument to look at, and when it is installed, for every number that there is."""
+    if len(bodies) > _FEW:
+        middle = len(bodies) // 2
+        lower, upper = _search(bodies[:middle]), _search(bodies[middle:])
+        return [_line(_JUMP_GE, bodies[middle][0], no=1), _line(_JUMP, len(lower)), *lower, *upper]
+    lines = []
+    for number, body in bodies:
+        lines += [_line(_JUMP_EQUAL, number, no=len(body) + 1), *body, _line(_RETURN, _ALLOW)]
+    return [*lines, _line(_RETURN, _ALLOW)]
+
+
+def _lines_of(rule: Rule) -> list[bytes]:
+    """Refuse, or go on behind the last of these lines."""
     refuse = _line(_RETURN, _ERRNO | rule.answer)
     if rule.argument is None:
-        return [_line(_JUMP_EQUAL, number, no=1), refuse]
+        return [refuse]
     count = len(rule.values)
     # A hit jumps behind the rest of the comparisons: to the refusal, or over it.
     tests = [
@@ -187,11 +203,10 @@ def _lines_of(rule: Rule, number: int) -> list[bytes]:
     if rule.only:  # no hit: over the refusal
         tests[-1] = _line(_JUMP_EQUAL, rule.values[-1], no=1)
     body = [_line(_LOAD, _ARGUMENTS + 8 * rule.argument), _line(_AND, rule.mask), *tests, refuse]
-    if rule.beside is not None:  # otherwise over all of it
-        other, value = rule.beside
-        body = [_line(_LOAD, _ARGUMENTS + 8 * other), _line(_JUMP_EQUAL, value, no=len(body)), *body]
-    body.append(_line(_LOAD, _NUMBER))
-    return [_line(_JUMP_EQUAL, number, no=len(body)), *body]
+    if rule.beside is None:
+        return body
+    other, value = rule.beside  # otherwise over all of it
+    return [_line(_LOAD, _ARGUMENTS + 8 * other), _line(_JUMP_EQUAL, value, no=len(body)), *body]
 
 
 def _line(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:

@@ -121,6 +121,8 @@ def verdict_of(program: bytes, number: int, *arguments: int, architecture: int =
                 at += yes if loaded == value else no
             case 0x35:
                 at += yes if loaded >= value else no
+            case 0x05:
+                at += value
             case 0x06:
                 return int(value)
             case _:
@@ -194,6 +196,37 @@ OPEN = Strictness(network=True, shares_user=False, signals_open=False)
 )
 def test_system_calls(strictness: Strictness, call: str, arguments: tuple[int, ...], expected: bool) -> None:
     assert refused(strictness, call, *arguments) is expected
+
+
+def told_by(rule: seccomp.Rule, arguments: tuple[int, ...]) -> bool:
+    """Whether a rule refuses a call with these arguments, as its docstring says."""
+    if rule.argument is None:
+        return True
+    is_among = arguments[rule.argument] & 0xFFFF_FFFF & rule.mask in rule.values
+    is_beside = rule.beside is None or arguments[rule.beside[0]] & 0xFFFF_FFFF == rule.beside[1]
+    return is_among is rule.only and is_beside
+
+
+_VALUES = sorted({value for rule in seccomp.rules_for(STRICT, 42) for value in rule.values} | {0, 5, 42, 1 << 33})
+
+
+@given(
+    strictness=st.builds(Strictness, st.booleans(), st.booleans(), st.booleans()),
+    machine=st.sampled_from(sorted(ARCHITECTURES)),
+    arguments=st.tuples(*[st.sampled_from(_VALUES)] * 6),
+)
+def test_the_filter_answers_every_number_as_its_table_says(
+    strictness: Strictness, machine: str, arguments: tuple[int, ...]
+) -> None:
+    architecture, numbers = ARCHITECTURES[machine]
+    rules = seccomp.rules_for(strictness, 42)
+    program = seccomp.program(rules, machine)
+    assert program is not None
+    names = {number: call for call, number in numbers.items()}
+    for number in range(max(names) + 10):
+        first = next((rule for rule in rules if rule.call == names.get(number) and told_by(rule, arguments)), None)
+        expected = ALLOWED if first is None else 0x0005_0000 | first.answer
+        assert verdict_of(program, number, *arguments, architecture=architecture) == expected, names.get(number)
 
 
 def test_what_every_program_needs_is_allowed() -> None:
