@@ -38,6 +38,15 @@ class _Warden:
     folder: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What decides how a daughter is held before her task is known."""
+
+    rung: Rung
+    shares_user: bool
+    network: bool
+
+
 class Nursery:
     """The wardens."""
 
@@ -49,6 +58,7 @@ class Nursery:
         self._no_sandlock: str | None = None
         self._waiting: tuple[int, _Warden] | None = None
         self._wants_waiting, self._sample = False, b""
+        self._kind: _Kind | None = None
 
     def serve(self) -> None:
         """Until stdin ends; then every daughter does."""
@@ -95,7 +105,10 @@ class Nursery:
             verdict = Verdict(Ending.REFUSED, detail=self._without_sandlock())
             os.write(1, order.ended(said.run, verdict))
             return
-        confine.prepare(said.rung, said.user, said.task.network)
+        if (kind := _Kind(said.rung, said.user is None, said.task.network)) != self._kind:
+            self._dismiss()  # it is held as another kind is
+            confine.prepare(said.rung, said.user, said.task.network)
+            self._kind = kind
         self._begin(said, line)
 
     def _begin(self, wanted: order.Order, line: bytes) -> None:
@@ -171,7 +184,7 @@ class Nursery:
     def _without_sandlock(self) -> str:
         if self._no_sandlock is None:
             self._no_sandlock = sandlocked.available()
-            self._dismiss()  # it was forked without
+            self._dismiss()  # it was forked without it
         return self._no_sandlock
 
 

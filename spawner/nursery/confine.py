@@ -1,7 +1,8 @@
 """What a process does to itself between fork and exec, so that the program it becomes is held.
 
-Everything here is for ever and for all descendants. The order matters: what needs rights comes before they are given
-up, and the filter of system calls comes last.
+Everything here is for ever and for all descendants. It comes in two parts, because the first takes the kernel some time
+and needs no task: `hold_back`, which can be done while nobody waits, and `become`, whose every call the filter of the
+first lets pass. The order matters: what needs rights comes before they are given up.
 """
 
 from __future__ import annotations
@@ -40,22 +41,31 @@ class Hold:
     interpreter: Path | None
 
 
-def become(task: Task, hold: Hold, go: Callable[[], None]) -> None:
-    """Turn this process, which has been attached, into the task's program; returns only by raising OSError. `go`
-    returns when the program may begin: all else is done before, while the warden gets ready as well."""
+def hold_back(hold: Hold, *, network: bool) -> int | None:
+    """Hold this process, which has been attached, as any task of this kind is held: the filter of system calls. Returns
+    the beginning of its Landlock rules, None for a rung without."""
+    rules = landlock.ruleset(network=network, abi=kernel.landlock_abi()) if hold.rung is Rung.LANDLOCK else None
+    kernel.gain_nothing_by_exec()
+    program = seccomp.filter_for(_strictness(network, hold), os.getpid())
+    if program is not None:
+        kernel.filter_system_calls(program)
+    return rules
+
+
+def become(task: Task, hold: Hold, rules: int | None, go: Callable[[], None]) -> None:
+    """Turn this process, which was held back with `rules`, into the task's program; returns only by raising OSError.
+    `go` returns when the program may begin: all else is done before, while the warden gets ready as well."""
     os.chdir(task.folder)
     limit(task.limits, hold)
-    rules = _ruleset(task, hold)
+    if rules is not None:
+        files = landlock.files_of(task.folder, task.reads, hold.interpreter, task.network)
+        landlock.allow(rules, files, abi=kernel.landlock_abi())
     if hold.user is not None:
         drop_to(hold.user)
     kernel.die_with_parent(signal.SIGKILL)
     os.nice(NICENESS)
-    kernel.gain_nothing_by_exec()
     if rules is not None:
         kernel.landlock_restrict(rules)
-    program = seccomp.filter_for(_strictness(task.network, hold), os.getpid())
-    if program is not None:
-        kernel.filter_system_calls(program)
     variables = environment(task)
     go()
     os.execvpe(task.argv[0], task.argv, variables)
@@ -120,28 +130,11 @@ def environment(task: Task) -> dict[str, str]:
     return {"PATH": PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", **task.environment}
 
 
-def _ruleset(task: Task, hold: Hold) -> int | None:
-    if hold.rung is not Rung.LANDLOCK:
-        return None
-    files = landlock.files_of(task.folder, task.reads, hold.interpreter, task.network)
-    return landlock.ruleset(files, network=task.network, abi=kernel.landlock_abi())
-
-
 def prepare(rung: Rung, user: int | None, network: bool) -> None:
     """Think beforehand, for all who are forked afterwards, what is the same for each of them."""
     seccomp.filter_for(_strictness(network, Hold(rung, user, 0, None)), 0)
     landlock.open_system()
     kernel.has_swap()
-
-
-def rehearse(task: Task, hold: Hold) -> None:
-    """Do what can be done again: the first time costs a forked process more, each page it writes to being copied."""
-    environment(task)
-    seccomp.filter_for(_strictness(task.network, hold), os.getpid())
-    with suppress(OSError):  # what ails the former task's files is not the next one's affair
-        rules = _ruleset(task, hold)
-        if rules is not None:
-            os.close(rules)
 
 
 def _strictness(network: bool, hold: Hold) -> seccomp.Strictness:

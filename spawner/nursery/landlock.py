@@ -57,18 +57,28 @@ def files_of(folder: Path, reads: Iterable[Path], interpreter: Path | None, netw
     return Files((*SYSTEM, *settings, *SOURCES, *own, *reads), (folder, *SINKS))
 
 
-def ruleset(files: Files, *, network: bool, abi: int) -> int:
-    """Make the rules; the descriptor of what `kernel.landlock_restrict` takes. What does not exist is left out."""
+def ruleset(*, network: bool, abi: int) -> int:
+    """Rules that allow the system's folders and devices; the descriptor of what `kernel.landlock_restrict` takes."""
     every = _rights_of(abi)
     tcp = 0 if network or abi < TCP_ABI else _BIND_TCP | _CONNECT_TCP
     scopes = 0 if abi < SCOPE_ABI else _ABSTRACT_SOCKETS | _SIGNALS
     known = struct.pack("=QQQ", every, tcp, scopes)
     rules = kernel.landlock_ruleset(known[: 8 if abi < TCP_ABI else 16 if abi < SCOPE_ABI else 24])
-    for path in files.readable:
-        _allow(rules, path, _READ)
-    for path in files.writable:
-        _allow(rules, path, every & ~_IOCTL_DEV)
+    for path, (opened, is_folder) in open_system().items():
+        _allow(rules, opened, is_folder, every & ~_IOCTL_DEV if path in SINKS else _READ)
     return rules
+
+
+def allow(rules: int, files: Files, *, abi: int) -> None:
+    """Allow what the system's rules do not. What does not exist is left out."""
+    for paths, rights in ((files.readable, _READ), (files.writable, _rights_of(abi) & ~_IOCTL_DEV)):
+        for path in paths:
+            if path in _LASTING:
+                continue
+            opened, is_folder = _opened(path)
+            if opened >= 0:
+                _allow(rules, opened, is_folder, rights)
+                os.close(opened)
 
 
 def domain(abi: int) -> int:
@@ -85,17 +95,9 @@ def _rights_of(abi: int) -> int:
     return int((1 << count) - 1)
 
 
-def _allow(rules: int, path: Path, rights: int) -> None:
-    if path in _LASTING:
-        opened, is_folder = open_system().get(path, (-1, False))
-    else:
-        opened, is_folder = _opened(path)
-    if opened < 0:
-        return
+def _allow(rules: int, opened: int, is_folder: bool, rights: int) -> None:
     allowed = rights if is_folder else rights & _FILE_RIGHTS
     kernel.landlock_rule(rules, _PATH_BENEATH, struct.pack("=Qi", allowed, opened))
-    if path not in _LASTING:
-        os.close(opened)
 
 
 @cache

@@ -83,7 +83,8 @@ _TYPE_FOR_OTHERS: Final = (0x5412, 0x541C, 0x8901, 0x8902)  # ioctl: TIOCSTI, TI
 _TO_OTHERS: Final = (
     Rule("fcntl", argument=1, values=_SET_OWNER),
     Rule("ioctl", argument=1, values=_TYPE_FOR_OTHERS),
-    *(Rule(call, argument=0, values=(0,), only=False) for call in ("prlimit64", "sched_setaffinity")),
+    *(Rule(call, argument=0, values=(0,), only=False) for call in ("prlimit64", "sched_setaffinity", "setpriority")),
+    Rule("setpriority", argument=1, values=(0,), only=False),
     Rule("kill", argument=0, values=(_EVERYBODY,)),
 )
 _RESERVE: Final = (0x4030_5828, 0x4030_5829, 0x4030_582A, 0x4030_582B, 0x4030_5839)  # ioctl: FS_IOC_RESVSP and its kin
@@ -105,7 +106,7 @@ _UNSEEN: Final = (
 # A descriptor on its way between two processes (SCM_RIGHTS) is in no table of either.
 _IN_FLIGHT: Final = tuple(Rule(call, errno.EACCES) for call in ("sendmsg", "sendmmsg"))
 _SET_DUMPABLE: Final = 4  # prctl: who is not dumpable hides its open files from a warden without rights
-_SCHEDULING: Final = ("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
+_SCHEDULING: Final = ("ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr")
 _SIGNALS: Final = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 
 

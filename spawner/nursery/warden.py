@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from spawner.cage import Ending, Limits, Rung, Verdict
@@ -26,6 +27,7 @@ GO: Final = b"g"  # to the unborn, when all is ready
 _READ_BYTES: Final = 1 << 16
 _SAMPLE_SEC, _FOLDER_EVERY = 0.05, 3
 _KILL_SEC: Final = 10.0
+_FEW_FILES: Final = 10
 _MIB: Final = 1 << 20
 
 
@@ -38,7 +40,7 @@ def guard(control: int, sample: bytes) -> None:
     kernel.adopt_orphans()
     unborn = Unborn(sample)
     if sample:
-        order.read(sample)
+        _rehearse(sample)
     line, rest = _line(control)
     if not line:
         return
@@ -55,6 +57,22 @@ def guard(control: int, sample: bytes) -> None:
     if rest:
         warden.kill()
     _tell(order.ended(wanted.run, warden.watch()))
+
+
+def _rehearse(sample: bytes) -> None:
+    """Do what can be done without a daughter: the first time costs a forked process more, each page it writes to being
+    copied."""
+    wanted = order.read(sample)
+    assert isinstance(wanted, Order)
+    limits, folder = wanted.task.limits, str(wanted.task.folder)
+    held(folder, _FEW_FILES)
+    floor_mb(free_mb(folder))
+    tree = Tree((), wanted.user)
+    tree.reap()
+    tree.taken(limits.memory_mb)
+    kind, code, number, detail = meaning(0, limits, ended_cpu_sec())
+    order.started(wanted.run, 0)
+    order.ended(wanted.run, Verdict(kind, code, number, max_rss_mb=largest_ended_mb(), detail=detail))
 
 
 class Unborn:
@@ -229,13 +247,10 @@ def _be_born(hears: int, output: int, tells: int, sample: bytes) -> NoReturn:
     code = 127
     try:
         confine.attach(output)
-        if sample:
-            before = order.read(sample)
-            assert isinstance(before, Order)
-            confine.rehearse(before.task, _hold(before))
+        held_back = _held_back(order.read(sample)) if sample else None
         line, rest = _line(hears)
         if line:
-            code = _become(order.read(line), tells, lambda: _go(hears, rest))
+            code = _become(order.read(line), held_back, tells, lambda: _go(hears, rest))
     except BaseException as error:  # border: a forked child must not return into its parent's code
         with suppress(OSError):
             os.write(tells, _reason(error).encode()[:500])
@@ -251,13 +266,28 @@ def _go(hears: int, heard: bytes) -> None:
         os._exit(1)
 
 
-def _become(wanted: Order | order.Kill, tells: int, go: Callable[[], None]) -> int:
+@dataclass(frozen=True, slots=True)
+class _HeldBack:
+    """An unborn is held already; `rules` are those of Landlock so far."""
+
+    rules: int | None
+
+
+def _held_back(wanted: Order | order.Kill) -> _HeldBack | None:
+    """The keeper of a sandbox is held in another way."""
+    assert isinstance(wanted, Order)
+    if wanted.rung is Rung.SANDLOCK:
+        return None
+    return _HeldBack(confine.hold_back(_hold(wanted), network=wanted.task.network))
+
+
+def _become(wanted: Order | order.Kill, held_back: _HeldBack | None, tells: int, go: Callable[[], None]) -> int:
     """Returns for the keeper of a sandbox alone."""
     assert isinstance(wanted, Order)
-    hold = _hold(wanted)
-    if hold.rung is Rung.SANDLOCK:
-        return sandlocked.keep(wanted.task, hold, tells, go)
-    confine.become(wanted.task, hold, go)
+    already = held_back or _held_back(wanted)
+    if already is None:
+        return sandlocked.keep(wanted.task, _hold(wanted), tells, go)
+    confine.become(wanted.task, _hold(wanted), already.rules, go)
     return 0
 
 

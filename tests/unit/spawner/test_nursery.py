@@ -192,6 +192,9 @@ OPEN = Strictness(network=True, shares_user=False, signals_open=False)
         (OPEN, "sched_setscheduler", (7,), False),
         (STRICT, "sched_setscheduler", (0,), True),
         (OPEN, "inotify_init1", (), True),
+        (STRICT, "setpriority", (0, 0, 10), False),
+        (STRICT, "setpriority", (0, 7, 10), True),
+        (STRICT, "setpriority", (1, 0, 10), True),
     ],
 )
 def test_system_calls(strictness: Strictness, call: str, arguments: tuple[int, ...], expected: bool) -> None:
