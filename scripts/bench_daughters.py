@@ -1,4 +1,4 @@
-"""What a daughter takes beside a bare process: alternating pairs in the same seconds, so that the machine's mood cancels.
+"""What a daughter takes beside a bare process: alternating pairs, so that the machine's mood cancels.
 
 From the order to the verdict, in the cage that this machine has; the peer is `subprocess.run` with the same arguments.
 Between two daughters there is a moment of quiet, as there is between the tasks of people: the nursery has the next one
@@ -26,21 +26,25 @@ _PAIRS = 40
 _QUIET_SEC = 0.05
 _PROGRAMS: dict[str, tuple[str, ...]] = {
     "python": (PYTHON, "-I", "-S", "-c", "pass"),
-    "shell": (SHELL, "-c", "echo hello | cat"),
-    "true": ("/usr/bin/true",),
+    "shell_pipe": (SHELL, "-c", "echo hello | cat"),
+    "shell": (SHELL, "-c", "true"),
 }
 
 
-async def measured() -> dict[str, Any]:
+def measured() -> dict[str, Any]:
     """For each program: milliseconds of a bare process and of a daughter, and the median of the pairs' ratios."""
     with tempfile.TemporaryDirectory(prefix="vx11-bench-") as folder:
         place = Path(folder)
-        place.chmod(0o755)
-        cage = await best_cage(place=place)
-        try:
-            pairs = {name: await _pairs(cage, place, name) for name in _PROGRAMS}
-        finally:
-            await cage.close()
+        place.chmod(0o755)  # daughters have users of their own
+        return asyncio.run(_measured(place))
+
+
+async def _measured(place: Path) -> dict[str, Any]:
+    cage = await best_cage(place=place)
+    try:
+        pairs = {name: await _pairs(cage, place, name) for name in _PROGRAMS}
+    finally:
+        await cage.close()
     return {"isolation": cage.level.rung.value, "programs": {name: _told(found) for name, found in pairs.items()}}
 
 
@@ -86,7 +90,7 @@ def _told(pairs: list[tuple[float, float]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    print(json.dumps(asyncio.run(measured()), indent=2))
+    print(json.dumps(measured(), indent=2))
 
 
 if __name__ == "__main__":

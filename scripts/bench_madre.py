@@ -4,8 +4,8 @@ Parse: every sentence of the tests' set, several times. Confirmation: from the P
 step began, as madre's own rows have it, and the whole POST as its caller sees it; on a real fleet, warm and for the
 first time. Steps: plans of steps whose effect is one row of madre's own, through the real composition in this process,
 one plan after another and many at once. Peer: the same number of steps on DBOS as it comes (its own SQLite driver, no
-rows, no events, no effect), recorded by it step by step. Reads: at a steady rate, whatever answers
-come back or not, so a slow answer delays no other.
+rows, no events, no effect), recorded by it step by step. Daughters: see `bench_daughters.py`. Reads: at a steady rate,
+whatever answers come back or not, so a slow answer delays no other.
 
     python -m scripts.bench_madre [--seconds N]        prints JSON
     locust -f scripts/locust_madre.py …                 the reads and sentences for longer; see there
@@ -46,6 +46,7 @@ from madre.app import create
 from madre.language import read
 from madre.plan import Asked, Plan, Step
 from madre.store import plans, steps
+from scripts import bench_daughters
 from scripts.measuring import REPOSITORY, TOKEN, MeasuredFleet, running_fleet
 
 _SENTENCES = REPOSITORY / "tests/unit/madre/language/sentences.json"
@@ -129,7 +130,9 @@ async def stepped() -> dict[str, Any]:
                 wanted = {plan.plan_id for plan in batch}
                 while wanted:
                     await asyncio.sleep(0.005)
-                    if not app.state.runner.in_hand():  # asking the database all the time would slow down what is measured
+                    if (
+                        not app.state.runner.in_hand()
+                    ):  # asking the database all the time would slow down what is measured
                         wanted &= set(await house.db.reading(steps.to_run))
                 return time.perf_counter() - began
 
@@ -259,6 +262,7 @@ def main() -> None:
         "parse_ms": parsed,
         "durable_steps": lambda: asyncio.run(stepped()),
         "peer_bare_dbos": peer,
+        "daughters": bench_daughters.measured,
         "fleet": lambda: on_a_fleet(seconds),
     }
     print(json.dumps({name: measure() for name, measure in parts.items()}, indent=2))

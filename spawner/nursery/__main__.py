@@ -28,14 +28,21 @@ _QUIET_MS = 10  # without an order: longer than a daughter takes to begin
 
 @dataclass(frozen=True, slots=True)
 class _Warden:
-    """`control` is the pipe it listens to; `run` is empty while it waits, then `number` says which uid is taken, and
-    `folder` where its daughter works."""
+    """`control` is the pipe it listens to, `orders` that of its unborn, -1 once it has had its order; `run` is empty
+    while it waits, then `number` says which uid is taken, and `folder` where its daughter works."""
 
     run: str
     pid: int
     control: int
-    number: int
+    orders: int
+    number: int = 0
     folder: str = ""
+
+    def let_go(self) -> None:
+        """Close what of its pipes is open: both then know that there is nobody any more."""
+        for descriptor in (self.control, self.orders):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,7 @@ class Nursery:
     def leave(self) -> None:
         """End all: wardens see their pipes close; whatever had lost its warden is ended here."""
         for warden in self._wardens.values():
-            if warden.control >= 0:
-                os.close(warden.control)
+            warden.let_go()
         deadline = time.monotonic() + _LEAVE_SEC
         tree = Tree()
         while self._wardens and time.monotonic() < deadline:
@@ -119,40 +125,50 @@ class Nursery:
         siblings = self._siblings() if user is None else 0
         line = order.handed_on(line, user, siblings)
         watched, waiting = self._waiting or self._fork()
-        if not _said(waiting.control, line):  # it has just died: one that is new has not
+        if not _heard(waiting, line):  # one of them has just died: those that are new have not
+            self._let_go(watched)
             watched, waiting = self._fork()
-            _said(waiting.control, line)
-        self._wardens[watched] = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder))
+            _heard(waiting, line)
+        os.close(waiting.orders)
+        begun = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder), orders=-1)
+        self._wardens[watched] = begun
         self._waiting, self._wants_waiting, self._sample = None, True, line
 
     def _dismiss(self) -> None:
         """Let the warden that waits go."""
         if self._waiting is not None:
-            descriptor, waiting = self._waiting
+            self._let_go(self._waiting[0])
             self._waiting, self._wants_waiting = None, True
-            os.close(waiting.control)
-            self._wardens[descriptor] = replace(waiting, control=-1)
+
+    def _let_go(self, watched: int) -> None:
+        """Have a warden end that has nothing to guard."""
+        warden = self._wardens[watched]
+        warden.let_go()
+        self._wardens[watched] = replace(warden, control=-1, orders=-1)
 
     def _fork(self, sample: bytes = b"") -> tuple[int, _Warden]:
         hears, tells = os.pipe()
+        orders = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._be_warden(hears, tells, sample)
+            self._be_warden(hears, tells, orders, sample)
         os.close(hears)
+        os.close(orders[0])
         watched = os.pidfd_open(pid)
         self._poll.register(watched, select.POLLIN)
-        warden = self._wardens[watched] = _Warden("", pid, tells, 0)
+        warden = self._wardens[watched] = _Warden("", pid, tells, orders[1])
         return watched, warden
 
-    def _be_warden(self, hears: int, tells: int, sample: bytes) -> NoReturn:
+    def _be_warden(self, hears: int, tells: int, orders: tuple[int, int], sample: bytes) -> NoReturn:
         code = 1
         try:
             os.close(0)
             os.open(os.devnull, os.O_RDONLY)
-            for descriptor in (tells, *(other.control for other in self._wardens.values()), *self._wardens):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            guard(hears, sample)
+            for descriptor in (tells, *self._wardens):
+                os.close(descriptor)
+            for other in self._wardens.values():
+                other.let_go()
+            guard(hears, orders, sample)
             code = 0
         except BaseException:  # border: a forked warden must not return into the nursery's code
             traceback.print_exc()
@@ -163,14 +179,15 @@ class Nursery:
         """A warden is gone. One that was killed has told nothing and left its tree to us."""
         warden = self._wardens.pop(descriptor)
         self._poll.unregister(descriptor)
-        if warden.control >= 0:
-            os.close(warden.control)
+        warden.let_go()
         status = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
         os.close(descriptor)
         if self._waiting and self._waiting[0] == descriptor:
             self._waiting, self._wants_waiting = None, True
-        elif warden.run and (status is None or status.si_status != 0):
-            end_strays(frozenset(other.pid for other in self._wardens.values()))
+        if status is not None and status.si_status == 0:
+            return
+        end_strays(frozenset(other.pid for other in self._wardens.values()))
+        if warden.run:
             with contextlib.suppress(OSError):  # the folder may be gone
                 mended(warden.folder)
             os.write(1, order.ended(warden.run, Verdict(Ending.KILLED, detail="its warden died")))
@@ -188,12 +205,13 @@ class Nursery:
         return self._no_sandlock
 
 
-def _said(descriptor: int, line: bytes) -> bool:
-    """Whether somebody heard it."""
-    rest = memoryview(line)
+def _heard(waiting: _Warden, line: bytes) -> bool:
+    """Whether warden and unborn heard it; the unborn first, who has more to do."""
     try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        for descriptor in (waiting.orders, waiting.control):
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
     except BrokenPipeError:
         return False
     return True

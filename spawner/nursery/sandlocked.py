@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +37,8 @@ def keep(task: Task, hold: confine.Hold, birth: int, go: Callable[[], None]) -> 
     kernel.die_with_parent(signal.SIGKILL)
     os.nice(confine.NICENESS)
     _hold_the_keeper(task.network)
+    import shutil  # noqa: PLC0415 - it brings three libraries, which each daughter of another rung would have to let go
+
     if shutil.which(task.argv[0], path=confine.environment(task)["PATH"]) is None:  # sandlock would begin all the same
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), task.argv[0])
     go()

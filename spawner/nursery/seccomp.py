@@ -8,7 +8,7 @@ is refused as a whole.
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -157,7 +157,7 @@ def refused_outright(strictness: Strictness) -> list[str]:
 
 def program(rules: Iterable[Rule], machine: str | None = None) -> bytes | None:
     """The filter as the kernel takes it; None for an architecture whose numbers are not known here."""
-    known = ARCHITECTURES.get(machine or platform.machine())
+    known = ARCHITECTURES.get(machine or os.uname().machine)
     if known is None:
         return None
     architecture, numbers = known

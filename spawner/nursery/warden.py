@@ -31,20 +31,20 @@ _FEW_FILES: Final = 10
 _MIB: Final = 1 << 20
 
 
-def guard(control: int, sample: bytes) -> None:
+def guard(control: int, orders: tuple[int, int], sample: bytes) -> None:
     """Have a daughter ready, wait for an order on `control`, run it to its end and report on stdout.
 
-    After the order `control` says `KILL`, or ends. `sample` is an order of before to get warm on, empty where there is
-    no time for that.
+    `orders` are both ends of a pipe on which the daughter-to-be hears the same order. After the order `control` says
+    `KILL`, or ends. `sample` is an order of before to get warm on, empty where there is no time for that.
     """
     kernel.adopt_orphans()
-    unborn = Unborn(sample)
+    unborn = Unborn(orders, sample)
     if sample:
         _rehearse(sample)
     line, rest = _line(control)
     if not line:
+        unborn.let_go()
         return
-    unborn.hear(line + b"\n")
     wanted = order.read(line)
     assert isinstance(wanted, Order)
     try:
@@ -78,9 +78,9 @@ def _rehearse(sample: bytes) -> None:
 class Unborn:
     """A daughter-to-be: forked beforehand, so that becoming one takes the least time. Ends when its parent does."""
 
-    def __init__(self, sample: bytes) -> None:
+    def __init__(self, orders: tuple[int, int], sample: bytes) -> None:
         self.output, says = os.pipe()
-        hears, self._orders = os.pipe()
+        hears, self._orders = orders
         self._birth, tells = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -91,12 +91,10 @@ class Unborn:
             os.close(descriptor)
         os.set_blocking(self.output, False)
 
-    def hear(self, line: bytes) -> None:
-        """Have it make itself ready for this order."""
-        rest = memoryview(line)
-        with suppress(BrokenPipeError):  # `become` finds out why
-            while rest:
-                rest = rest[os.write(self._orders, rest) :]
+    def let_go(self) -> None:
+        """Have it end without an order."""
+        os.close(self._orders)
+        os.waitpid(self.pid, 0)
 
     def become(self) -> int:
         """Have the program begin: its pid. OSError where it cannot; then there is nothing to wait for any more."""
