@@ -38,7 +38,7 @@ class Clock(NamedTuple):
 
 
 def clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False, after_day: bool = False) -> Clock | None:
-    """The clock time that begins at `i`. A bare number is one after a preposition only, a bare `morning` after a day."""
+    """The clock time that begins at `i`. A bare number is one after a preposition, a bare `morning` after a day."""
     if part := _part_of_day_at(tokens, i, after_day=after_day):
         clock = clock_at(tokens, part.end) if word_at(tokens, part.end) in ("at", "a") else None
         return _within(part, clock) if clock else part

@@ -145,6 +145,6 @@ def _is_apart(earlier: _Part, part: _Part) -> bool:
 
 
 def _is_undone(one: Intent, other: Intent) -> bool:
-    if one.action is None or other.action is None or one.target and other.target and one.target != other.target:
+    if one.action is None or other.action is None or (one.target and other.target and one.target != other.target):
         return False
     return ACTIONS[one.action].undo == other.action or ACTIONS[other.action].undo == one.action
