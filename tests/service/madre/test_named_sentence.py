@@ -118,10 +118,10 @@ async def test_drift_that_is_found_has_a_patch_drawn_up(world: World) -> None:
     await world.confirm(drawn)
     plan = await world.ended(drawn)
     assert (plan["status"], plan["error"]) == ("DONE", None)
-    scan, drift, patch = (step["result"] for step in plan["steps"])
+    scan, drift, drawn_up = (step["result"] for step in plan["steps"])
     assert [one["title"] for one in scan["incidents"]] == ["a file is gone"], "what is resolved is no problem any more"
     assert drift["drift"] == DRIFT
-    assert [one["target"] for one in patch["patch"]["actions"]] == ["config/app.py"]
+    assert [one["target"] for one in drawn_up["patch"]["actions"]] == ["config/app.py"]
     assert {name: wish.drift_evidence for name, wish in world.seen.patches.items()} == {f"{plan['plan_id']}:3": DRIFT}
     assert {user for _, user in world.seen.asked} == {OLGA.user}, "with the rights of whom the plan is for"
 
@@ -130,8 +130,8 @@ async def test_without_drift_no_patch_is_drawn_up_and_the_step_says_why(world: W
     done = await world.say(SPANISH)
     plan = await world.ended(done)
     assert (plan["status"], plan["risk"], plan["confirmed_at"]) == ("DONE", "LOW", None)
-    patch = plan["steps"][2]
-    assert (patch["status"], patch["error"]["detail"]) == ("CANCELLED", "drift was not found")
+    skipped = plan["steps"][2]
+    assert (skipped["status"], skipped["error"]["detail"]) == ("CANCELLED", "drift was not found")
     assert (world.seen.patches, [what for what, _ in world.seen.asked]) == ({}, ["scan", "drift"])
 
 
