@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -31,7 +31,7 @@ from config.idempotency import Idempotency
 from config.metrics import CONTENT_TYPE, Metrics
 from config.problems import handlers
 from config.processes import storage_families
-from config.services import Service, service_named
+from config.services import FLEET, Service, is_present, service_named
 from config.settings import Settings
 from config.work import WorkMeter
 
@@ -45,7 +45,8 @@ _may_read_status = auth.Requires(auth.Scope.STATUS_READ)
 
 @dataclass(slots=True)
 class House:
-    """The foundation as one service holds it; `fork_link` is madre's line to the fork server, where one started her."""
+    """The foundation as one service holds it; `present` are the services whose rooms this build holds, `fork_link` is
+    madre's line to the fork server, where one started her."""
 
     service: Service
     settings: Settings
@@ -57,6 +58,7 @@ class House:
     idempotency: Idempotency
     metrics: Metrics
     work: WorkMeter
+    present: tuple[str, ...]
     is_ready: bool = field(default=False)
     is_ending: bool = field(default=False)
     fork_link: ForkLink | None = None
@@ -73,8 +75,10 @@ def build_house(
     *,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    present: Collection[str] | None = None,
 ) -> House:
-    """Gather the foundation for the service `name`. `clock` and `transport` are the seams of tests."""
+    """Gather the foundation for the service `name`. `clock`, `transport` and `present` (the rooms there are, instead of
+    those that this build holds) are the seams of tests."""
     clock = clock or SystemClock()
     prepare_runtime_folder(settings.runtime_path)
     database = Database(settings.resolved_database_url)
@@ -92,6 +96,7 @@ def build_house(
         idempotency=Idempotency(database, clock),
         metrics=metrics,
         work=WorkMeter(),
+        present=tuple(name for name, one in FLEET.items() if (is_present(one) if present is None else name in present)),
     )
 
 

@@ -119,7 +119,7 @@ class UnknownModel(NotFound, status=404, code="unknown_model", title="Unknown mo
 
 
 class ServiceAbsent(NotFound, status=404, code="service_absent", title="Service absent"):
-    """This build of the fleet does not hold that service."""
+    """This build of the fleet does not hold that service; of an order, `extra` holds absent: all that it would need."""
 
 
 class LaneMissing(NotFound, status=404, code="lane_missing", title="Lane missing"):

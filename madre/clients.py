@@ -5,6 +5,7 @@ The second is asked with the rights of whoever the plan is for, and where it sta
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 from config.auth import Caller
@@ -16,6 +17,7 @@ from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPu
 from config.contracts.prompts import RoutedPrompt, SwitchChat, SwitchChatAnswer, TaskState, TaskTicket
 from config.contracts.serving import ModelLoad, ServedModel, ServedModels
 from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
+from config.contracts.watch import Incident, PatchDraft, PatchWish, Scanned
 from config.contracts.weather import ControlAnswer, SwitchControl
 
 
@@ -181,6 +183,43 @@ class Spawner:
         """End a daughter task and all its processes."""
         path = f"/spawner/jobs/{task_id}/kill"
         return await self._clients.peer("spawner").post(path, answer=Job, on_behalf=caller)
+
+
+class Hormiguero:
+    """Faults of the house, and the looking for them."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    async def scan(self, caller: Caller) -> None:
+        """Look for faults once; returns when that is over."""
+        path = "/hormiguero/scan/once"
+        await self._clients.peer("hormiguero").post(path, answer=Scanned, on_behalf=caller, timeout=Timeout.SLOW)
+
+    async def incidents(self, caller: Caller, limit: int) -> Page[Incident]:
+        """The faults that are known, newest first."""
+        path, params = "/hormiguero/incidents", {"limit": limit}
+        return await self._clients.peer("hormiguero").get(path, answer=Page[Incident], on_behalf=caller, params=params)
+
+
+class Manifestator:
+    """What is otherwise than the manifest says, and what would mend that."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    async def drift(self, caller: Caller, limit: int) -> Page[dict[str, Any]]:
+        """What differs, as manifestator lists it: handed on as it is, so its form is manifestator's own."""
+        path, params = "/manifestator/drift", {"limit": limit}
+        return await self._clients.peer("manifestator").get(
+            path, answer=Page[dict[str, Any]], on_behalf=caller, params=params
+        )
+
+    async def patch_plan(self, wish: PatchWish, caller: Caller, key: str) -> PatchDraft:
+        """Have a patch drawn up; nothing is applied."""
+        return await self._clients.peer("manifestator").post(
+            "/manifestator/patchplan", wish, answer=PatchDraft, on_behalf=caller, timeout=Timeout.SLOW, key=key
+        )
 
 
 def _model(name: str) -> str:

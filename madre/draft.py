@@ -54,6 +54,7 @@ def draft(
         raise Invalid(f"A plan has 1 to {MAX_STEPS} steps; this one would have {len(intents)}.")
     if opinions and len(opinions) != len(intents):
         raise ValueError(f"{len(opinions)} opinions of {len(intents)} intents")
+    _must_be_here(intents, caller, ground)
     held = dict(enumerate(opinions, start=1))
     drawn = [_drawn(number, intents, caller, ground, held.get(number)) for number in range(1, len(intents) + 1)]
     steps = tuple(step for step, _, _ in drawn)
@@ -171,16 +172,32 @@ def _drawn(
 
 
 def _led_to(intent: Intent, caller: Caller, ground: Ground) -> tuple[Action, Lane]:
-    """The action an intent leads to, once the caller may do it, its lane allows it and its owner is there."""
+    """The action an intent leads to, once the caller may do it and its lane allows it."""
     action = ground.actions.get(intent.action or "")
     if action is None:
         raise _leads_nowhere(intent, ground)
     caller.require(action.scope)
     lane = lane_of(ground.lanes, action)
     must_keep_to(lane, action)
-    if action.owner not in ground.present:
-        raise ServiceAbsent(f"{action.title} is {action.owner}'s to do, which this build of VX11 does not hold.")
     return action, lane
+
+
+def _must_be_here(intents: Sequence[Intent], caller: Caller, ground: Ground) -> None:
+    """ServiceAbsent, naming every room that is missing, once all else that leads to them is in order."""
+    led = [_led_to(intent, caller, ground)[0] for intent in intents]
+    away = [action for action in led if action.owner not in ground.present]
+    if not away:
+        return
+    rooms = list(dict.fromkeys(action.owner for action in away))
+    told = "; ".join(f"{action.title} is {action.owner}'s to do" for action in dict.fromkeys(away))
+    which = "a room" if len(rooms) == 1 else "rooms"
+    raise ServiceAbsent(
+        f"{told}: {which} that this build of VX11 does not hold.",
+        hint="Order the rest without that: GET /vx11/status says which rooms there are."
+        if len(away) < len(led)
+        else f"GET /vx11/status says which rooms there are; once it holds {' and '.join(rooms)}, say it again.",
+        extra={"absent": rooms},
+    )
 
 
 def _leads_nowhere(intent: Intent, ground: Ground) -> LaneMissing:

@@ -80,9 +80,10 @@ def said_of(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def refused(error: VX11Error) -> str:
-    """Why nothing was done, in words."""
-    return f"Nothing was done. {error.detail}" + (f" {error.hint}" if error.hint else "")
+def refused(error: VX11Error, understood: Sequence[str] = ()) -> str:
+    """Why nothing was done, in words, and what the sentence was read as, in the typed form."""
+    why = f"Nothing was done. {error.detail}" + (f" {error.hint}" if error.hint else "")
+    return "\n".join([why, *(["It was read as:"] if understood else []), *understood])
 
 
 def proposed(plan: Plan) -> list[ProposedStep]:
@@ -128,6 +129,8 @@ def _line(step: Step) -> str:
     line = f"{step.number}. {step.title}" + (f" ({told})" if told else "")
     if step.condition and not step.status.is_over:
         line += f", if {step.condition} is found"
+    if step.not_before and not step.status.is_over:
+        line += f", not before {rfc3339(step.not_before)}"
     if step.status is Status.DONE and step.result:
         return f"{line}: {json.dumps(step.result, ensure_ascii=False)[:_LONGEST_RESULT]}"
     if step.status in (Status.ERROR, Status.CANCELLED) and step.error:

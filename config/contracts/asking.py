@@ -101,7 +101,8 @@ class IntentAnswer(Answer):
     """An intent as it stands. While it is RUNNING or WAITING, `GET /vx11/result/{correlation_id}` tells more later.
 
     `response` is a model's words in mode SWITCH and madre's fixed ones in mode MADRE; it is null, and `degraded` true,
-    where nobody could answer. The confirmation's token is in the first answer only.
+    where nobody could answer. The confirmation's token is in the first answer only, and so is `understood`: what a
+    refused order was read as, in the typed form, which `response` says too.
     """
 
     correlation_id: str
@@ -120,6 +121,7 @@ class IntentAnswer(Answer):
     reasons: list[str] = []
     warnings: list[str] = []
     withheld: list[Intent] = []
+    understood: list[str] = []
     actions: list[ProposedStep] = []
     confirmation: Confirmation | None = None
     hint: str | None = None

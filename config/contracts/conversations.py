@@ -47,6 +47,7 @@ class ProposedStep(Answer):
     title: str
     arguments: dict[str, Any]
     condition: str | None
+    not_before: Timestamp | None = None
     risk: Risk
     reversible: bool
     status: Status
@@ -69,6 +70,8 @@ class ChatAnswer(Answer):
     `provider` and `model`), SPAWNER (a plan of daughters), FALLBACK (nobody could answer: `response` is null,
     `degraded` true, `error` says why and what would mend it). `confirmation` is there while the plan waits for one.
     `withheld` are acts that were spoken of without being ordered (asked about, negated); none of them was done.
+    `understood` is what an order was read as, in the typed form, where it was refused: said again as it stands, each
+    line is that act.
     """
 
     response: str | None
@@ -81,6 +84,7 @@ class ChatAnswer(Answer):
     model: str | None = None
     warnings: list[str] = []
     withheld: list[Intent] = []
+    understood: list[str] = []
     actions: list[ProposedStep] = []
     risk: Risk | None = None
     reasons: list[str] = []

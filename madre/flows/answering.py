@@ -17,7 +17,6 @@ from config.contracts.plans import Status
 from config.contracts.power import Wake
 from config.contracts.prompts import SwitchChat, SwitchChatAnswer
 from config.errors import BadPeer
-from config.services import FLEET, is_present
 from madre.actions import ACTIONS
 from madre.clients import Switch
 from madre.flows.reconciler import Reconciler
@@ -57,7 +56,7 @@ class Answering:
 
     async def guess(self, order: str, caller: Caller, session_id: str) -> str:
         """What a model makes of an order that the grammar does not know, in the agreed form; raises why none could."""
-        actions = [row for row in ACTIONS.values() if caller.may(row.scope) and is_present(FLEET[row.owner])]
+        actions = [row for row in ACTIONS.values() if caller.may(row.scope) and row.owner in self._house.present]
         form = {"name": "order", "strict": True, "schema": schema(actions)}
         metadata = {
             "max_tokens": _GUESS_TOKENS,

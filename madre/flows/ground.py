@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from config.app import House
 from config.auth import Caller, Scope
 from config.contracts.power import ServiceState
-from config.services import present_services
 from madre.actions import ACTIONS, Action
 from madre.draft import Ground
 from madre.risk import ANALYZERS, Analyzer
@@ -39,7 +38,7 @@ class Grounds:
         self._house = house
         self._services = services
         self.actions = actions
-        self._present = frozenset([service.name for service in present_services()] if present is None else present)
+        self._present = frozenset(house.present if present is None else present)
         self._analyzers = tuple(analyzers)
 
     def ground(self, session: Session, arguments: Iterable[Mapping[str, Any]], caller: Caller) -> Ground:

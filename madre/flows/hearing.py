@@ -38,6 +38,7 @@ from madre.flows.waking import WakeFlow
 from madre.inheritance import completed, spelled_out, spoken_of
 from madre.language import Intent, Reading, read
 from madre.language.guess import Guess, may_be_guessed, read_guess
+from madre.language.typed import print_typed
 from madre.store import asked as store
 from madre.store.asked import Asked
 from madre.store.intents import log_intents
@@ -115,11 +116,19 @@ class Hearing:
             turn = Turn(row.created_at, "user", row.text, row.task_id)
             context7.go_on(session, row.user, row.session_id or row.task_id, [turn], (), now, self._bounds)
 
-    async def _refused(self, said: Said, error: VX11Error, caller: Caller) -> _Came:
-        """The refusal; where there is a plan already, that: it goes on, and nobody is to order it a second time."""
+    async def _refused(
+        self,
+        said: Said,
+        error: VX11Error,
+        caller: Caller,
+        intents: Sequence[Intent] = (),
+        warnings: Sequence[str] = (),
+    ) -> _Came:
+        """The refusal, with what was understood; where there is a plan already, that: it goes on, and nobody is to
+        order it a second time."""
         plan_id = await self._house.db.reading(store.plan_of, said.intent_id)
         if plan_id is None:
-            return _Came(_refusal(said, error))
+            return _Came(_refusal(said, error, intents, warnings))
         return _Came(planned(said, await self._plans.show(plan_id, caller), [error.detail]))
 
     async def _come_of(self, said: Said, conversation: Conversation | None, caller: Caller) -> _Came:
@@ -136,10 +145,13 @@ class Hearing:
         intents = [completed(intent, conversation, now) for intent in reading.intents]
         if not intents:
             raise _no_order(reading)
-        _must_do_without([name for name, must in said.require.items() if not must], intents)
-        plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
         warnings = [*reading.warnings, *(warning for intent in intents for warning in intent.warnings)]
         warnings += dict.fromkeys(f"not before {_said(one.not_before, local)}" for one in intents if one.not_before)
+        try:
+            _must_do_without([name for name, must in said.require.items() if not must], intents)
+            plan = await self._settled(await self._drawn_up(said, intents, guess, caller), caller)
+        except VX11Error as error:
+            return await self._refused(said, error, caller, intents, warnings)
         return _Came(planned(said, plan, warnings))
 
     async def _drawn_up(self, said: Said, intents: Sequence[Intent], guess: Guess, caller: Caller) -> Plan:
@@ -290,9 +302,12 @@ def planned(said: Said, plan: Plan, warnings: Iterable[str] = ()) -> ChatAnswer:
     )
 
 
-def _refusal(said: Said, error: VX11Error) -> ChatAnswer:
+def _refusal(said: Said, error: VX11Error, intents: Iterable[Intent], warnings: Iterable[str]) -> ChatAnswer:
+    understood = [redacted(print_typed(intent)) for intent in intents if intent.action is not None]
     return said.answer(
-        response=replies.refused(error),
+        response=replies.refused(error, understood),
+        understood=understood,
+        warnings=list(dict.fromkeys(warnings)),
         status="ERROR",
         mode="SPAWNER" if said.kind == "spawn" else "MADRE",
         error=replies.fault_of(error),

@@ -12,7 +12,7 @@ from config.auth import Caller
 from config.contracts.power import Policy
 from config.db_schema import new_id
 from config.memory import fleet_mb
-from config.services import FLEET, present_services
+from config.services import FLEET
 from madre import windows
 from madre.admission import admit
 from madre.desired import desired
@@ -28,7 +28,7 @@ class Leasing:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._present = tuple(service.name for service in present_services())
+        self._present = house.present
         self._budget_mb = house.settings.power.memory_mb or fleet_mb(house.settings) // 4
 
     def policy(self, session: Session) -> Policy:

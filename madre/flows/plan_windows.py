@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from config.app import House, every
 from config.auth import Caller
 from config.errors import OffByPolicy, ServiceAbsent, StartFailed, Waking
-from config.services import CORE, FLEET, is_present
+from config.services import CORE
 from madre import windows
 from madre.flows.leasing import Leasing
 from madre.flows.reconciler import Reconciler
@@ -48,7 +48,7 @@ class PlanWindows:
             yield
             return
         for name in sleepers:
-            if not is_present(FLEET[name]):
+            if name not in self._house.present:
                 raise ServiceAbsent(f"This build of VX11 does not hold {name}.")
         self._reconciler.forgive(sleepers)
         await self._hold(plan_id, sleepers, caller)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from config.app import House, task
 from config.contracts.power import Policy
 from config.errors import StartFailed, Unavailable
-from config.services import FLEET, present_services
+from config.services import FLEET
 from madre import lives, reconcile, windows
 from madre.clients import Watched
 from madre.desired import Reasons, desired
@@ -47,7 +47,7 @@ class Reconciler:
         self._house = house
         self._watched = Watched(house.clients)
         self._record = Record(house, driver)
-        self._names = tuple(service.name for service in present_services())
+        self._names = house.present
         self._lives: dict[str, Life] = {}
         self._picture: Known = {}  # the lives as the last whole tick left them, with all that follows from them written
         self._asked_at: dict[str, float] = {}

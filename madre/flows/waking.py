@@ -11,7 +11,7 @@ from config.app import House
 from config.auth import Caller
 from config.contracts.power import Wake, WakeAnswer
 from config.errors import OffByPolicy, ServiceAbsent, StartFailed, Waking
-from config.services import CORE, is_present, service_named
+from config.services import CORE, service_named
 from madre import windows
 from madre.desired import desired
 from madre.flows.leasing import Leasing
@@ -41,7 +41,7 @@ class WakeFlow:
         not come up, Waking where it is not up in time, ServiceAbsent.
         """
         service = service_named(body.service)
-        if not is_present(service):
+        if service.name not in self._house.present:
             raise ServiceAbsent(f"This build of VX11 does not hold {service.name}.")
         if service.name in CORE:
             return WakeAnswer(service=service.name, state="ready", lease_sec=_LEASE_MAX_SEC)

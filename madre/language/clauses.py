@@ -39,7 +39,7 @@ _REST = frozenset(["ask", "notify"])  # the prompt is what follows
 class Clause:
     """One part of a sentence. `condition` is what must be found first; `doubt` is why it cannot be done as said.
 
-    `denies`: it says a no itself, not only one of the parts before it.
+    `denies`: it says a no itself, not only one of the parts before it. `sentence`: which one of the text it is of.
     """
 
     tokens: tuple[Token, ...]
@@ -48,6 +48,7 @@ class Clause:
     denies: bool = False
     condition: str | None = None
     doubt: str | None = None
+    sentence: int = 0
 
     @property
     def may_act(self) -> bool:
@@ -58,14 +59,14 @@ class Clause:
 def clauses_of(tokens: Sequence[Token], text: str) -> list[Clause]:
     """The clauses of a text, in the order they were said."""
     found: list[Clause] = []
-    for sentence, asks in _sentences(tokens):
+    for number, (sentence, asks) in enumerate(_sentences(tokens)):
         parts = list(_parts(_unaddressed(sentence), text))
         handed_on = any(token.kind is Kind.QUOTE and token.word == "" for part in parts for token in part)
         is_question = (asks and not (handed_on and sentence[0].word != "¿")) or _is_asked(parts)
         meant = _meant(parts)
         if meant and all(clause.is_negated and all(map(_is_skipped, clause.tokens)) for clause in meant):
             found = [replace(clause, is_negated=True) for clause in found]  # "… No, don't."
-        found += [replace(clause, is_question=is_question) for clause in meant]
+        found += [replace(clause, is_question=is_question, sentence=number) for clause in meant]
     return found
 
 
@@ -267,17 +268,28 @@ def _meant(parts: Sequence[list[Token]]) -> list[Clause]:
         negated = (negated and marks.CONTRASTS.isdisjoint(lead)) or _is_denied(part)
         condition = condition if marks.OTHERWISE.isdisjoint(lead) else None
         rest: Sequence[Token] = part[_lead(part) :]
-        if rest and _is_condition(rest[0]):
-            condition, unknown, rest = _condition(rest)
+        when = _moments(rest)
+        if len(when) < len(rest) and _is_condition(rest[len(when)]):
+            condition, unknown, rest = _condition(rest[len(when) :])
             doubt = doubt or unknown
-            is_last = not rest and number == len(parts) - 1
+            rest = [*when, *rest]
+            is_last = number == len(parts) - 1 and len(_moments(rest)) == len(rest)
             if clauses and (is_last or not lead):
                 clauses[-1] = replace(clauses[-1], condition=condition)
+            if clauses and is_last:  # "…, if there is drift tomorrow": of what hangs on it
+                said, unknown = at_one_time([*clauses[-1].tokens, *rest])
+                clauses[-1], rest, doubt = replace(clauses[-1], tokens=said), (), doubt or unknown
         said, unknown = at_one_time(rest)
         doubt = doubt or unknown
         if said:
             clauses.append(Clause(said, is_negated=negated, denies=_says_no(rest), condition=condition))
     return [replace(clause, doubt=doubt) for clause in clauses]
+
+
+def _moments(part: Sequence[Token]) -> list[Token]:
+    """The moments that a part begins with, and the commas between them."""
+    end = next((i for i, token in enumerate(part) if token.moment is None and token.word != ","), len(part))
+    return list(part[:end])
 
 
 def _lead(part: Sequence[Token]) -> int:
@@ -297,15 +309,16 @@ def _says_no(part: Sequence[Token]) -> bool:
 
 
 def _condition(part: Sequence[Token]) -> tuple[str | None, str | None, Sequence[Token]]:
-    """What a part hangs on, why that is doubtful, and what it asks for then."""
+    """What a part hangs on, why that is doubtful, and what it asks for then, with the moments said up to there."""
     place = next((i for i, token in enumerate(part) if not token.concepts.isdisjoint(CHECKABLE)), None)
     begin = 1 if place is None else place + 1
     end = next((i for i in range(begin, len(part)) if part[i].is_verb or part[i].word == ","), len(part))
     said = " ".join(token.text for token in part[:end])
+    rest = [*(token for token in part[:end] if token.moment is not None), *part[end:]]
     if place is None or place >= end or any(token.word in marks.NEGATORS for token in part[:end]):
-        return None, f"nobody here can tell {said!r}", list(part[end:])
+        return None, f"nobody here can tell {said!r}", rest
     condition = next(name for name in CHECKABLE if name in part[place].concepts)
-    return condition, None, list(part[end:])
+    return condition, None, rest
 
 
 def _doubt(parts: Sequence[list[Token]]) -> str | None:

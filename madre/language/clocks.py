@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from madre.language.numerals import (
     ARTICLES,
+    BARE_PARTS,
     FRACTIONS,
     HALF_DAYS,
     LATER,
@@ -36,9 +37,9 @@ class Clock(NamedTuple):
     past_midnight: bool = False
 
 
-def clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False) -> Clock | None:
-    """The clock time that begins at `i`. A bare number is one after a preposition only."""
-    if part := _part_of_day_at(tokens, i):
+def clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False, after_day: bool = False) -> Clock | None:
+    """The clock time that begins at `i`. A bare number is one after a preposition, a bare `morning` after a day."""
+    if part := _part_of_day_at(tokens, i, after_day=after_day):
         clock = clock_at(tokens, part.end) if word_at(tokens, part.end) in ("at", "a") else None
         return _within(part, clock) if clock else part
     named = False
@@ -153,12 +154,14 @@ def _within(part: Clock, clock: Clock) -> Clock:
     return Clock(told, clock.end, part.is_today)
 
 
-def _part_of_day_at(tokens: Sequence[Token], i: int) -> Clock | None:
+def _part_of_day_at(tokens: Sequence[Token], i: int, *, after_day: bool = False) -> Clock | None:
     """`por la mañana`, `esta noche`, `in the evening`, `tonight`: an hour in the middle of it."""
     if word_at(tokens, i) == "tonight":
         return Clock(PARTS_OF_DAY["tonight"], i + 1, is_today=True)
+    if after_day and word_at(tokens, i) in BARE_PARTS:
+        return Clock(PARTS_OF_DAY[word_at(tokens, i)], i + 1)
     is_today = word_at(tokens, i) in ("esta", "this")
-    if word_at(tokens, i) in ("por", "in") and word_at(tokens, i + 1) in ("la", "the"):
+    if word_at(tokens, i) in ("por", "in", "en") and word_at(tokens, i + 1) in ("la", "the"):
         i += 1
     elif not is_today:
         return None

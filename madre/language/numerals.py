@@ -44,10 +44,21 @@ DAYS = {"hoy": 0, "today": 0, "manana": 1, "tomorrow": 1}
 WEEKDAYS = _table(
     "lunes monday|martes tuesday|miercoles wednesday|jueves thursday|viernes friday|sabado saturday|domingo sunday"
 )
+BEFORE_WEEKDAYS = words("el este on the this coming next proximo siguiente")  # `el próximo lunes`, `this coming friday`
+NEXT = words("next proximo siguiente")  # said on a Monday, `next monday` is not that day
+AFTER_WEEKDAYS = (("que", "viene"), ("proximo",), ("siguiente",))
+OF_NEXT_WEEK = tuple(
+    tuple(said.split())
+    for said in (
+        *("de la semana que viene", "de la proxima semana", "de la semana proxima", "de la semana siguiente"),
+        *("next week", "of next week"),
+    )
+)
 WEEKDAYS_ALL = words("mondays tuesdays wednesdays thursdays fridays saturdays sundays sabados domingos")
 NAMED_TIMES = {"mediodia": time(12), "noon": time(12), "midday": time(12), "medianoche": time(0), "midnight": time(0)}
 PARTS_OF_DAY = {"manana": time(9), "morning": time(9), "tarde": time(16), "afternoon": time(16)}
 PARTS_OF_DAY |= {"noche": time(21), "evening": time(20), "tonight": time(21)}
+BARE_PARTS = words("morning afternoon evening")  # `monday morning`
 HALF_DAYS = {"am": 0, "manana": 0, "madrugada": 0, "morning": 0}
 HALF_DAYS |= {"pm": 12, "tarde": 12, "noche": 12, "afternoon": 12, "evening": 12}
 NIGHT = words("noche")
@@ -56,5 +67,5 @@ _TABLES = (SMALL, FRACTIONS, UNITS, MEBIBYTES, DAYS, WEEKDAYS, NAMED_TIMES, PART
 KNOWN: frozenset[str] = frozenset().union(
     *(table.keys() for table in _TABLES),
     *(HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, AFTER, LASTING, UNTIL, AGO, EACH, WEEKDAYS_ALL, *LATER),
-    words("pasado proximo next punto past"),
+    words("pasado proximo next punto past siguiente viene coming"),
 )

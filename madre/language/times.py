@@ -13,7 +13,22 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from madre.language.clocks import Clock, clock_at, past_articles, word_at
-from madre.language.numerals import AFTER, AGO, DAYS, EACH, LASTING, LATER, UNITS, UNTIL, WEEKDAYS, WEEKDAYS_ALL
+from madre.language.numerals import (
+    AFTER,
+    AFTER_WEEKDAYS,
+    AGO,
+    BEFORE_WEEKDAYS,
+    DAYS,
+    EACH,
+    LASTING,
+    LATER,
+    NEXT,
+    OF_NEXT_WEEK,
+    UNITS,
+    UNTIL,
+    WEEKDAYS,
+    WEEKDAYS_ALL,
+)
 from madre.language.quantities import duration_at
 from madre.language.words import Grain, Kind, Token
 
@@ -128,7 +143,7 @@ def _at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] | N
 def _moment_at(tokens: Sequence[Token], i: int, now: datetime, *, prefixed: bool = False) -> Moment | None:
     """A day, a clock time, or both in either order."""
     day = _day_at(tokens, i, now)
-    clock = clock_at(tokens, day[1] if day else i, prefixed=prefixed)
+    clock = clock_at(tokens, day[1] if day else i, prefixed=prefixed, after_day=day is not None)
     if day is None and clock is not None:
         day = _day_at(tokens, clock.end, now)
     ends = [day[1] if day else i, clock.end if clock else i]
@@ -151,14 +166,29 @@ def _day_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int, b
     """Days from today, the place after it, and whether it is a day of the week."""
     if word_at(tokens, i) == "pasado" and word_at(tokens, i + 1) == "manana":
         return 2, i + 2, False
-    j = i + 1 if word_at(tokens, i) in ("el", "on", "next", "this", "proximo") else i
-    j = j + 1 if word_at(tokens, j) == "proximo" else j
-    if word_at(tokens, j) in WEEKDAYS:
-        ahead = (WEEKDAYS[word_at(tokens, j)] - now.weekday()) % 7
-        return ahead, j + 1, True
+    if weekday := _weekday_at(tokens, i, now):
+        return *weekday, True
     if word_at(tokens, i) in DAYS and word_at(tokens, i - 1) not in ("la", "the"):
         return DAYS[word_at(tokens, i)], i + 1, False
     return None
+
+
+def _weekday_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int] | None:
+    """Days from today to the next such day, and the place after it: `el próximo lunes`, `friday next week`."""
+    j = next((j for j in range(i, i + 4) if word_at(tokens, j) not in BEFORE_WEEKDAYS), i)
+    if word_at(tokens, j) not in WEEKDAYS:
+        return None
+    day, said = WEEKDAYS[word_at(tokens, j)], {word_at(tokens, k) for k in range(i, j)}
+    if end := _phrase_at(tokens, j + 1, OF_NEXT_WEEK):
+        return 7 - now.weekday() + day, end
+    end = _phrase_at(tokens, j + 1, AFTER_WEEKDAYS)
+    ahead = (day - now.weekday()) % 7
+    return (7 if ahead == 0 and (end or said & NEXT) else ahead), end or j + 1
+
+
+def _phrase_at(tokens: Sequence[Token], i: int, phrases: Sequence[tuple[str, ...]]) -> int | None:
+    """The place after the first of these phrases that stands at `i`."""
+    return next((i + len(one) for one in phrases if all(word_at(tokens, i + k) == w for k, w in enumerate(one))), None)
 
 
 def _each_weekday_at(tokens: Sequence[Token], i: int) -> int | None:

@@ -25,6 +25,7 @@ _CLITICS = (  # the longest first
 )
 _HANDED_ON = frozenset(["run", "ask", "notify", "send", "summarise", "translate", "write"])
 _FUNCTIONAL = marks.ALL | numerals.KNOWN
+_WEEKDAYS = numerals.WEEKDAYS.keys() | numerals.WEEKDAYS_ALL
 _MOST_WORDS = 5  # of a phrase of the lexicon
 _PIECES = re.compile(
     r"""
@@ -134,7 +135,7 @@ def _merged(tokens: list[Token]) -> Iterator[Token]:
     while i < len(tokens):
         for length in range(min(_MOST_WORDS, len(tokens) - i), 1, -1):
             found = phrases.get(tuple(_bare(token) for token in tokens[i : i + length]))
-            if found:
+            if found and not _is_before_a_day(tokens, i + length):
                 first, last = tokens[i], tokens[i + length - 1]
                 said = " ".join(token.text for token in tokens[i : i + length])
                 yield Token(Kind.WORD, said, found, first.start, last.end)
@@ -143,6 +144,11 @@ def _merged(tokens: list[Token]) -> Iterator[Token]:
         else:
             yield tokens[i]
             i += 1
+
+
+def _is_before_a_day(tokens: Sequence[Token], end: int) -> bool:
+    """Whether the `on` before `end` is that of `open switch on monday`, which is no `switch on`."""
+    return tokens[end - 1].word == "on" and end < len(tokens) and tokens[end].word in _WEEKDAYS
 
 
 def _bare(token: Token) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,12 @@ def house_in(
     *,
     clock: Clock | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    present: Collection[str] | None = None,
     **changes: Any,
 ) -> House:
-    """The foundation of `service` in `folder`, with all tables there."""
-    house = build_house(service, settings_in(folder, **changes), clock=clock, transport=transport)
+    """The foundation of `service` in `folder`, with all tables there; with the rooms of this build, or `present`."""
+    settings = settings_in(folder, **changes)
+    house = build_house(service, settings, clock=clock, transport=transport, present=present)
     Base.metadata.create_all(databases.closed_later(house.db).writer)
     return house
 

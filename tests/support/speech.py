@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,7 @@ async def spoken_to(
     power: dict[str, Any] | None = None,
     service_control: bool = False,
     timezone: str | None = "UTC",
+    present: Collection[str] | None = None,
     **madre: Any,
 ) -> AsyncIterator[SpokenTo]:
     """Madre on scripted services in `folder`, in a time zone; `madre` are her settings."""
@@ -162,6 +163,7 @@ async def spoken_to(
         clock=hand,
         transport=driver.transport(),
         timezone=timezone,
+        present=present,
         power=PowerSettings(**{"windows_ttl_check_interval": TICK_SEC, "memory_mb": 4096, **(power or {})}),
         madre=MadreSettings(**{"autonomy_interval_sec": 3600, **madre}),
         allow_service_control=service_control,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from config.app import House
-from config.services import FLEET, is_present
 from madre.actions import ACTIONS
-from madre.clients import Hermes, Spawner, Switch
+from madre.clients import Hermes, Hormiguero, Manifestator, Spawner, Switch
 from madre.flows.executors.hermes import HermesActs
+from madre.flows.executors.hormiguero import HormigueroActs
+from madre.flows.executors.manifestator import ManifestatorActs
 from madre.flows.executors.opening import OpeningActs
 from madre.flows.executors.order import Executor, Executors
 from madre.flows.executors.own import Autonomous, Canceller, OwnActs, absent
@@ -35,8 +36,10 @@ def executors(
         HermesActs(Hermes(house.clients)),
         SwitchActs(Switch(house.clients)),
         SpawnerActs(Spawner(house.clients)),
+        HormigueroActs(Hormiguero(house.clients)),
+        ManifestatorActs(Manifestator(house.clients)),
         OwnActs(plans, autonomy),
     )
     here = {name: executor for row in rows for name, executor in row.table.items()}
-    away = {name: Executor(absent) for name, action in ACTIONS.items() if not is_present(FLEET[action.owner])}
-    return MappingProxyType({**away, **here})
+    away = {name: Executor(absent) for name, action in ACTIONS.items() if action.owner not in house.present}
+    return MappingProxyType({**here, **away})

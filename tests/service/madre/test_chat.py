@@ -15,6 +15,8 @@ from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.speech import ADA, ANA, EVA, OLGA, SpokenTo, spoken_to
 
+PRESENT_NOW = ("tentaculo_link", "madre", "switch", "hermes", "spawner")  # hormiguero and manifestator come later
+
 
 def rows(madre: SpokenTo, table: Any) -> list[Any]:
     with madre.house.db.read() as session:
@@ -155,9 +157,41 @@ async def test_what_is_refused_is_said_with_its_reason_and_leaves_no_plan(tmp_pa
         refused = await madre.say("open a window on switch", ANA)
         assert (refused["status"], refused["error"]["code"], refused["degraded"]) == ("ERROR", "role_required", False)
         assert refused["response"].startswith("Nothing was done.")
+        assert refused["understood"] == ['VX11::POWER action="power.open_window" target="switch" services="switch"']
         absent = await madre.say('VX11::HORMIGUERO action="scan.run"')
         assert absent["error"]["code"] == "service_absent"
         assert rows(madre, PlanRow) == []
+
+
+NAMED = "analiza el sistema y si hay drift prepara un parche"
+READ_AS = [
+    'VX11::HORMIGUERO action="scan.run"',
+    'VX11::SCAN action="scan.drift"',
+    'VX11::PATCH action="patch.plan" condition="drift"',
+]
+
+
+@pytest.mark.parametrize("kind", ["chat", "plan", "exec"])
+async def test_an_order_for_rooms_that_are_not_here_shows_that_it_was_understood(tmp_path: Path, kind: str) -> None:
+    async with spoken_to(tmp_path, present=PRESENT_NOW) as madre:
+        refused = await (madre.say(NAMED) if kind == "chat" else madre.ask(kind, text=NAMED))
+        assert (refused["status"], refused["error"]["code"]) == ("ERROR", "service_absent")
+        assert refused["understood"] == READ_AS
+        assert "added, because what follows depends on drift" in refused["warnings"]
+        for room in ("hormiguero", "manifestator"):
+            assert room in refused["error"]["detail"], "every room that is missing, not the first one"
+            assert room in refused["hint"]
+        assert refused["response"].splitlines()[-4:] == ["It was read as:", *READ_AS]
+        assert rows(madre, PlanRow) == []
+        again = await madre.say("\n".join(refused["understood"]))
+        assert again["understood"] == refused["understood"], "each line is that act"
+
+
+async def test_what_can_be_done_without_the_absent_rooms_is_pointed_at(tmp_path: Path) -> None:
+    async with spoken_to(tmp_path, present=PRESENT_NOW) as madre:
+        refused = await madre.say("open switch and look for drift")
+        assert refused["hint"].startswith("Order the rest without that")
+        assert madre.runner.started == []
 
 
 async def test_a_conversation_is_its_users_own(tmp_path: Path) -> None:

@@ -143,6 +143,20 @@ def test_a_room_that_this_build_does_not_hold_is_said(action: str) -> None:
     assert refused.value.code == "service_absent"
 
 
+def test_all_rooms_that_are_missing_are_named_with_what_can_be_done_about_it() -> None:
+    here = ground(present=EVERY_ROOM - {"hormiguero", "manifestator"})
+    watch = [intent("scan.run"), intent("scan.drift"), intent("patch.plan")]
+    with pytest.raises(ServiceAbsent) as refused:
+        plan_of(*watch, on=here)
+    assert refused.value.extra == {"absent": ["hormiguero", "manifestator"]}
+    assert "once it holds hormiguero and manifestator" in (refused.value.hint or "")
+    with pytest.raises(ServiceAbsent, match="Look for faults is hormiguero's to do: a room that") as refused:
+        plan_of(intent("power.state"), intent("scan.run"), on=here)
+    assert (refused.value.hint or "").startswith("Order the rest without that")
+    with pytest.raises(RoleRequired):  # nobody is told of rooms for what they may not do anyway
+        plan_of(intent("scan.run"), intent("models.delete", model="gemma"), caller=ANA, on=here)
+
+
 def test_rights_do_not_grow_by_asking_for_a_plan() -> None:
     with pytest.raises(RoleRequired):
         plan_of(intent("power.state"), intent("models.delete", model="gemma"), caller=ANA)

@@ -69,6 +69,13 @@ def answer(**fields: Any) -> str:
     return intent.in_words(IntentAnswer.model_validate(given))
 
 
+def test_a_refused_order_shows_what_it_was_read_as() -> None:
+    read_as = 'VX11::HORMIGUERO action="scan.run"'
+    told = f"Nothing was done. That room is not here.\nIt was read as:\n{read_as}"
+    fault = {"code": "service_absent", "detail": "That room is not here."}
+    assert read_as in answer(status="ERROR", error=fault, response=told, understood=[read_as]).splitlines()
+
+
 def test_what_was_only_asked_about_is_said_not_to_be_done() -> None:
     said = {"domain": "POWER", "confidence": 1.0, "original_text": "…", "risk": "LOW"}
     withheld = [{**said, "action": "power.close_window"}] * 2

@@ -47,6 +47,16 @@ def span(text: str, now: datetime = NOW) -> Token:
         ("el lunes a las 9", "2026-11-23T09:00"),
         ("el sábado a las 9", "2026-11-28T09:00"),
         ("next friday at noon", "2026-11-27T12:00"),
+        ("on monday morning", "2026-11-23T09:00"),
+        ("este viernes", "2026-11-27T10:00"),
+        ("this coming friday", "2026-11-27T10:00"),
+        ("el próximo lunes", "2026-11-23T10:00"),
+        ("el lunes que viene por la tarde", "2026-11-23T16:00"),
+        ("el martes siguiente a las 9", "2026-11-24T09:00"),
+        ("this saturday at 15:00", "2026-11-21T15:00"),
+        ("next saturday at 15:00", "2026-11-28T15:00"),
+        ("friday next week", "2026-11-27T10:00"),
+        ("el viernes de la semana que viene", "2026-11-27T10:00"),
         ("a las 8 y veinte", "2026-11-22T08:20"),
         ("a las 8 y 20 de la tarde", "2026-11-21T20:20"),
         ("a las ocho y media", "2026-11-22T08:30"),
@@ -164,6 +174,15 @@ def test_hours_pass_and_days_keep_their_hour_where_clocks_change() -> None:
 @pytest.mark.parametrize("text", ["at 60", "8", "version 1.5", "la mañana", "en switch", "por favor", "15 modelos"])
 def test_what_is_no_time(text: str) -> None:
     assert all(token.kind is not Kind.SPAN for token in with_spans(tokens_of(text, ()), NOW))
+
+
+def test_a_day_of_the_week_is_that_of_the_zone() -> None:
+    late = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # Monday already, in Madrid
+    assert span("on monday at 9", late).moment == datetime(2026, 11, 23, 9, tzinfo=UTC)
+    madrid = late.astimezone(ZoneInfo("Europe/Madrid"))
+    assert span("on monday at 9", madrid).moment == datetime(2026, 11, 23, 8, tzinfo=UTC)
+    assert span("next monday at 9", madrid).moment == datetime(2026, 11, 30, 8, tzinfo=UTC)
+    assert span("friday next week", madrid).moment == datetime(2026, 12, 3, 23, 30, tzinfo=UTC)
 
 
 def test_times_are_in_the_zone_of_now() -> None:
