@@ -46,6 +46,11 @@ async def show_task(task_id: str, flows: TheFlows, caller: Chatter) -> TaskState
     return await flows.tasks.show(task_id, caller)
 
 
+@router.post("/task/{task_id}/cancel", summary="End a task, waiting or being answered; one that is over stays as it is")
+async def cancel_task(task_id: str, flows: TheFlows, caller: Chatter) -> TaskState:
+    return await flows.tasks.cancel(task_id, caller)
+
+
 @router.post("/advice", summary="What a local model makes of an incident; says so when none can be asked")
 async def advice(body: AdviceRequest, flows: TheFlows, caller: Chatter) -> AdviceAnswer:
     return await flows.chats.advice(body, caller)
