@@ -245,9 +245,15 @@ class Peers(httpx.AsyncBaseTransport):
     """Calls to services that are given as apps reach these; what is left goes to `others`."""
 
     def __init__(self, apps: Mapping[str, FastAPI], others: httpx.AsyncBaseTransport) -> None:
-        self._apps = {FLEET[name].port: httpx.ASGITransport(app) for name, app in apps.items()}
+        self._apps: dict[int, httpx.AsyncBaseTransport] = {
+            FLEET[name].port: httpx.ASGITransport(app) for name, app in apps.items()
+        }
         self._others = others
         self.away: set[int] = set()
+
+    def reached_by(self, port: int, transport: httpx.AsyncBaseTransport) -> None:
+        """Have whoever listens on the port reached in another way."""
+        self._apps[port] = transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as whoever listens on the port; nobody does on those that are `away`."""
