@@ -17,7 +17,7 @@ from config.app import House, create_app
 from config.auth import Caller, Requires, Role, Scope
 from config.clients import IF_BEGUN
 from config.contracts.base import Page
-from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull
+from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull, ScanOrder, ScanReport
 from config.contracts.plans import Risk, Status
 from config.contracts.serving import ServedModel, ServedModels
 from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
@@ -215,7 +215,20 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         ledger.killed.append(job_id)
         return DownloadJob.model_validate(_download(job_id, "CANCELLED", ledger.begun_by))
 
+    _scans(router, house, ledger)
     return create_app(house, [router])
+
+
+def _scans(router: APIRouter, house: House, ledger: Ledger) -> None:
+    @router.post("/scan")
+    async def scan(request: Request, body: ScanOrder, caller: _ModelWriter) -> Response:
+        key = ledger.asked_for(request, "scan")
+
+        async def act() -> ScanReport:
+            ledger.effects[key] += 1
+            return ScanReport.model_validate({**_SCANNED, "known": ledger.effects.total()})
+
+        return await house.idempotency.once(request, caller, 200, act)
 
 
 def switch_room(house: House, ledger: Ledger) -> FastAPI:
@@ -290,6 +303,11 @@ _LIFE: dict[str, Any] = {"daughter_id": "d", "attempt_id": "a", "subtasks": []}
 _DETAIL: dict[str, Any] = {
     "code": None, "metadata": {}, "tool_allowlist": [], "daughters": [], "attempts": [], "ancestors": [],
     "subtasks": [], "children": [], "changed_files": None, "result": None, "output_tail": "hello\n",
+}  # fmt: skip
+
+_SCANNED: dict[str, Any] = {
+    "registered": [], "changed": [], "quarantined": [], "missing": [], "restored": [], "busy": [], "ignored": [],
+    "leftovers_removed": 0,
 }  # fmt: skip
 
 
