@@ -141,7 +141,11 @@ class Durable:
             return pause
         self._launch()
         known = _known_to_dbos(due)
-        in_hand_already = [self._is_in_hand_already(plan_id, known.get(plan_id)) for plan_id in due]
+        in_hand_already = [
+            self._is_in_hand_already(plan_id, known.get(plan_id))
+            for plan_id in due
+            if not self._is_closed  # the end may come between two of many
+        ]
         return min(pause, _LOOK_AGAIN_SEC) if any(in_hand_already) else pause
 
     def _is_in_hand_already(self, plan_id: str, known: WorkflowStatus | None) -> bool:

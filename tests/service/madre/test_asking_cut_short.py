@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from config.db_schema import SwitchQueueV2
 from config.services import FLEET
 from madre.plan import Plan
 from tests.service.madre.test_running_plans import World, world_in
-from tests.service.switch.conftest import Room, switch_in
+from tests.service.switch.conftest import MODEL_MB, Room, switch_in
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
 from tests.support.plans import NOW, running_plan, with_step
@@ -80,9 +81,9 @@ async def madre_of(folder: Path, switch: Room) -> AsyncIterator[Two]:
 
 
 @asynccontextmanager
-async def a_switch(folder: Path) -> AsyncIterator[Room]:
+async def a_switch(folder: Path, **more: Any) -> AsyncIterator[Room]:
     """One that answers a task at a time, and none to its end before the test lets it."""
-    async with switch_in(folder, clock=ManualClock(), parallel_tasks=1) as room:
+    async with switch_in(folder, clock=ManualClock(), parallel_tasks=1, **more) as room:
         room.plan("a", {"holds": "let"})
         yield room
 
@@ -159,3 +160,18 @@ async def test_one_that_is_long_forgotten_goes_on_nowhere(two: Two) -> None:
     noted = with_step(running_plan(ASK), 1, status=Status.RUNNING, attempts=1, result={"task_id": "task-0"})
     ended = await two.world.run(replace(noted, cancel_asked_at=NOW))
     assert (ended.status, ended.step(1).result) == (Status.CANCELLED, {"task_id": "task-0"})
+
+
+async def test_a_load_that_waits_for_memory_waits_no_more(tmp_path: Path) -> None:
+    plan = running_plan(("models.load", {"model": "b"}))
+    async with a_switch(tmp_path, budget_mb=MODEL_MB) as switch, madre_of(tmp_path, switch) as two:
+        busy = asyncio.ensure_future(switch.complete("a", stream=True))
+        await switch.logged("a", "request")
+        await two.world.start(plan)
+        await switch.until("b", lambda model: bool(model["waiting"] == 1))
+        await two.cancelled(plan)
+        await switch.until("b", lambda model: bool(model["waiting"] == 0))
+        switch.let("let")
+        assert (await busy).status_code == 200
+        assert (await switch.complete("c")).status_code == 200
+        assert switch.starts("b") == 0
