@@ -107,9 +107,9 @@ async def test_it_stays_cancelled_in_the_next_life(tmp_path: Path) -> None:
 
 
 async def test_anothers_is_404_and_what_an_operator_ends_is_on_record(room: Room) -> None:
-    ann = {"headers": room.token(Role.USER)}
-    bob = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("bob", Role.USER, "t"))}}
-    boss = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("boss", Role.OPERATOR, "t"))}}
+    ann: dict[str, Any] = {"headers": room.token(Role.USER)}
+    bob: dict[str, Any] = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("bob", Role.USER, "t"))}}
+    boss: dict[str, Any] = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("boss", Role.OPERATOR, "t"))}}
     task = await put(room, **ann)
     path = f"/switch/task/{task}/cancel"
     assert (await room.client.post(path, **bob)).status_code == 404
