@@ -141,15 +141,13 @@ class Durable:
             return pause
         self._launch()
         known = _known_to_dbos(due)
-        in_hand_already = [
-            self._is_in_hand_already(plan_id, known.get(plan_id))
-            for plan_id in due
-            if not self._is_closed  # the end may come between two of many
-        ]
+        in_hand_already = [self._is_in_hand_already(plan_id, known.get(plan_id)) for plan_id in due]
         return min(pause, _LOOK_AGAIN_SEC) if any(in_hand_already) else pause
 
     def _is_in_hand_already(self, plan_id: str, known: WorkflowStatus | None) -> bool:
         """Have the plan run; whether DBOS had it in hand already, and will begin it, or is just about to let it go."""
+        if self._is_closed:  # the end may come between two of many
+            return False
         if known is not None and known.status in _IN_HAND:
             if known.app_version != _VERSION:
                 self._work.abandon(plan_id, f"it was begun by another version of madre ({known.app_version})")
