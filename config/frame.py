@@ -20,6 +20,7 @@ from config.errors import TooLarge
 from config.logs import correlation_id
 from config.metrics import Metrics
 from config.problems.outgoing import bug, problem_response
+from config.streaming import GONE
 
 RawHeaders = dict[bytes, bytes]
 
@@ -27,7 +28,6 @@ _CORRELATION = CORRELATION_HEADER.encode()
 _DEADLINE = deadline.HEADER.encode()
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_GONE = 499  # gone before an answer began (nginx's number for it)
 _VITAL_SIGNS = frozenset({"/health", "/ready", "/metrics"})  # looked at all the time: no work anybody waits for
 _BUG = 500  # FastAPI's outermost layer has answered, and raised again for the log
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Frame:
             correlation_id.reset(current)
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send, headers: RawHeaders) -> None:
-        began, status = self._clock.monotonic(), _GONE
+        began, status = self._clock.monotonic(), GONE
         answered: float | None = None
         is_counted = scope["path"] not in _VITAL_SIGNS
         own_header = (_CORRELATION, correlation_id.get().encode())
@@ -79,10 +79,10 @@ class Frame:
         except ClientDisconnect:
             pass  # nobody is there to answer
         except Exception:  # border: whatever a route lets slip is a bug of ours, and told as one
-            if status not in (_GONE, _BUG):
+            if status not in (GONE, _BUG):
                 raise  # the answer has begun: only a cut connection still tells the client
             _log.exception("unhandled exception")
-            if status == _GONE:
+            if status == GONE:
                 await problem_response(bug(), path=scope["path"])(scope, receive, framed_send)
         finally:
             if is_counted:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 T = TypeVar("T")
 Pairs = tuple[tuple[bytes, bytes], ...]
 
+GONE = 499  # gone before an answer began (nginx's number for it)
 _WATCH_AFTER_SEC = 0.02
 
 

@@ -130,9 +130,14 @@ async def remove(room: Room, caller: Writer, name: str) -> LocalModel:
     return await room.registry.remove(caller, name)
 
 
-@router.post("/scan", summary="Look through the models folder: register, put aside, mark what is gone")
-async def scan(room: Room, caller: Writer, body: ScanOrder | None = None) -> ScanReport:
-    return await room.scans.scan(caller, body or ScanOrder())
+@router.post(
+    "/scan",
+    summary="Look through the models folder: register, put aside, mark what is gone; honours Idempotency-Key",
+    response_model=ScanReport,
+)
+async def scan(room: Room, caller: Writer, request: Request, body: ScanOrder | None = None) -> Response:
+    order = body or ScanOrder()
+    return await room.house.idempotency.once(request, caller, 200, lambda: room.scans.scan(caller, order))
 
 
 @router.get("/jobs", summary="Download jobs, newest first")

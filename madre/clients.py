@@ -20,6 +20,8 @@ from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
 from config.contracts.watch import Incident, PatchDraft, PatchWish, Scanned
 from config.contracts.weather import ControlAnswer, SwitchControl
 
+_TASKS = "/switch/task"
+
 
 class Watched:
     """The services, as the reconciler sees them over HTTP."""
@@ -94,11 +96,11 @@ class Hermes:
         """Stop a download."""
         return await self._clients.peer("hermes").post(_job(job_id) + "/cancel", answer=DownloadJob, on_behalf=caller)
 
-    async def scan(self, verify: bool, caller: Caller) -> ScanReport:
+    async def scan(self, verify: bool, caller: Caller, key: str) -> ScanReport:
         """Look through the models folder."""
         order = ScanOrder(verify=verify)
         return await self._clients.peer("hermes").post(
-            "/hermes/scan", order, answer=ScanReport, on_behalf=caller, timeout=Timeout.SLOW
+            "/hermes/scan", order, answer=ScanReport, on_behalf=caller, timeout=Timeout.SLOW, key=key
         )
 
     async def discover(self, query: str | None, caller: Caller) -> Discovery:
@@ -140,15 +142,23 @@ class Switch:
 
     async def put_task(self, prompt: str, model: str | None, caller: Caller, key: str) -> TaskTicket:
         """Have a prompt kept and answered in its turn."""
-        metadata = {} if model is None else {"model": model}
-        order = RoutedPrompt(prompt=prompt, metadata=metadata, source="madre")
         return await self._clients.peer("switch").post(
-            "/switch/task", order, answer=TaskTicket, on_behalf=caller, key=key
+            _TASKS, _routed(prompt, model), answer=TaskTicket, on_behalf=caller, key=key
+        )
+
+    async def begun_task(self, prompt: str, model: str | None, caller: Caller, key: str) -> TaskTicket | None:
+        """The task that was put with this key; None where none was, and then none will be."""
+        return await self._clients.peer("switch").begun(
+            _TASKS, _routed(prompt, model), answer=TaskTicket, on_behalf=caller, key=key
         )
 
     async def task(self, task_id: str, caller: Caller) -> TaskState:
         """How a task stands, and its answer."""
-        return await self._clients.peer("switch").get(f"/switch/task/{task_id}", answer=TaskState, on_behalf=caller)
+        return await self._clients.peer("switch").get(_task(task_id), answer=TaskState, on_behalf=caller)
+
+    async def cancel_task(self, task_id: str, caller: Caller) -> TaskState:
+        """End a task; one that is over stays as it is."""
+        return await self._clients.peer("switch").post(_task(task_id) + "/cancel", answer=TaskState, on_behalf=caller)
 
     async def set_mode(self, mode: str, caller: Caller) -> ControlAnswer:
         """Set the engine mode; `auto` has the load decide again."""
@@ -224,6 +234,14 @@ class Manifestator:
 
 def _model(name: str) -> str:
     return f"/hermes/models/{quote(name, safe='')}"
+
+
+def _routed(prompt: str, model: str | None) -> RoutedPrompt:
+    return RoutedPrompt(prompt=prompt, metadata={} if model is None else {"model": model}, source="madre")
+
+
+def _task(task_id: str) -> str:
+    return f"{_TASKS}/{quote(task_id, safe='')}"
 
 
 def _job(job_id: str) -> str:

@@ -123,9 +123,11 @@ def count_unfinished_tasks(session: Session, user: str) -> int:
     return len(list(session.scalars(select(SwitchQueueV2.id).where(*mine))))
 
 
-def change_task(session: Session, task_id: str, values: dict[str, Any]) -> None:
-    """Note how a task goes on."""
-    session.execute(update(SwitchQueueV2).where(SwitchQueueV2.id == task_id).values(**values))
+def change_task(session: Session, task_id: str, values: dict[str, Any]) -> bool:
+    """Note how a task goes on, and whether it does: one that is over stays as it is."""
+    goes_on = SwitchQueueV2.id == task_id, SwitchQueueV2.state.in_(_UNFINISHED)
+    changed = session.execute(update(SwitchQueueV2).where(*goes_on).values(**values).returning(SwitchQueueV2.id))
+    return changed.first() is not None
 
 
 def signals_page(session: Session, limit: int, after: Position | None) -> list[FluzoSignal]:

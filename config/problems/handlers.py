@@ -13,6 +13,7 @@ from starlette.responses import Response
 from config import errors
 from config.errors import VX11Error
 from config.problems.outgoing import bug, problem_response
+from config.streaming import GONE, ClientGone
 
 
 def install(app: FastAPI) -> None:
@@ -20,6 +21,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(VX11Error, _on_vx11_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientGone, _on_nobody)
     app.add_exception_handler(Exception, _on_bug)
 
 
@@ -55,6 +57,10 @@ async def _on_http_exception(request: Request, exc: Exception) -> Response:
     }
     error = known.get(exc.status_code) or errors.BadRequest(str(exc.detail))
     return problem_response(error, path=path)
+
+
+async def _on_nobody(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=GONE)  # for the counters: nobody reads it
 
 
 async def _on_bug(request: Request, _exc: Exception) -> Response:  # raised again afterwards, for the frame to log

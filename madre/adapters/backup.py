@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from config.sqlite import sqlite_module
 
 KEPT = 7
 _PAGES_AT_ONCE = 1_000
+_ABANDONED_AFTER = timedelta(days=1)
 
 
 def backed_up(database: Database, folder: Path, now: datetime) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def backed_up(database: Database, folder: Path, now: datetime) -> dict[str, Any]
     if not database.is_sqlite:
         return {"skipped": "PostgreSQL brings its own tool: pg_dump"}
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = folder / f"vx11-{now:%Y%m%dT%H%M%SZ}.db"
+    target = folder / _name(now)
     partial = target.with_suffix(".partial")
     check = _copy(str(make_url(database.url).database), partial)
     if check != "ok":
@@ -34,7 +35,14 @@ def backed_up(database: Database, folder: Path, now: datetime) -> dict[str, Any]
     partial.rename(target)
     for old in sorted(folder.glob("vx11-*.db"))[:-KEPT]:
         old.unlink()
+    for left in folder.glob("vx11-*.partial"):  # of whoever was killed in the middle of a copy
+        if left.name < _name(now - _ABANDONED_AFTER):
+            left.unlink()
     return {"file": target.name, "bytes": target.stat().st_size, "check": check}
+
+
+def _name(moment: datetime) -> str:
+    return f"vx11-{moment:%Y%m%dT%H%M%SZ}.db"
 
 
 def _copy(source: str, target: Path) -> str:

@@ -146,6 +146,8 @@ class Durable:
 
     def _is_in_hand_already(self, plan_id: str, known: WorkflowStatus | None) -> bool:
         """Have the plan run; whether DBOS had it in hand already, and will begin it, or is just about to let it go."""
+        if self._is_closed:  # the end may come between two of many
+            return False
         if known is not None and known.status in _IN_HAND:
             if known.app_version != _VERSION:
                 self._work.abandon(plan_id, f"it was begun by another version of madre ({known.app_version})")

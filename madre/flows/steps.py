@@ -90,8 +90,9 @@ class Steps:
     def to_undo(self, plan_id: str) -> list[int]:
         """The steps to take back, the last one first; none where the plan reached its end."""
         plan = self._read(plan_id)
-        stopped = plan is not None and (plan.cancel_asked_at is not None or _has_failed(plan))
-        return to_undo(plan) if plan is not None and stopped else []
+        if plan is None or plan.status.is_over:  # what could not be taken back then is not tried again
+            return []
+        return to_undo(plan) if plan.cancel_asked_at is not None or _has_failed(plan) else []
 
     def undo(self, plan_id: str, number: int) -> None:
         """Take one step back, if that can be done. A cancel of the plan does not cut it short."""

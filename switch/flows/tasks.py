@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from config import audit
 from config.app import House
 from config.auth import Caller, Role
 from config.contracts.prompts import RoutedPrompt, TaskState, TaskTicket
@@ -36,6 +37,7 @@ class Tasks:
         self._chats = chats
         self._line: list[tuple[int, float, str]] = []
         self._news = asyncio.Condition()
+        self._under_way: dict[str, asyncio.Timeout] = {}  # what ends an answer before its end
 
     async def put(self, body: RoutedPrompt, caller: Caller, keep: Keep) -> TaskTicket:
         """Keep a task; it is on the disk when this returns. `keep` is given the ticket in the write that does it."""
@@ -71,26 +73,24 @@ class Tasks:
 
     async def show(self, task_id: str, caller: Caller) -> TaskState:
         """How a task stands; NotFound for another user's."""
-        row = await self._house.db.reading(store.task, task_id)
-        if row is None or (row.user != caller.user and caller.role is Role.USER):
-            raise NotFound(f"There is no task {task_id!r}.")
-        result = row.result or {}
-        return TaskState(
-            task_queue_id=row.id,
-            status=row.state,  # type: ignore[arg-type]  # the table holds only what is written here
-            task_type=row.task_type,
-            source=row.source,
-            attempts=row.attempts,
-            enqueued_at=row.enqueued_at,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
-            model=row.model,
-            provider=row.provider,
-            reply=result.get("reply"),
-            latency_ms=result.get("latency_ms"),
-            decision=result.get("decision"),
-            error=row.error,
-        )
+        return await self._house.db.reading(_seen, task_id, caller)
+
+    async def cancel(self, task_id: str, caller: Caller) -> TaskState:
+        """End a task: it leaves the line, or its answer is cut short at once. One that is over stays as it is."""
+        task = await self._house.db.writing(self._cancelled, task_id, caller)
+        answering = self._under_way.pop(task_id, None) if task.status == "CANCELLED" else None
+        if answering is not None:
+            answering.reschedule(asyncio.get_running_loop().time())
+        return task
+
+    def _cancelled(self, session: Session, task_id: str, caller: Caller) -> TaskState:
+        row, now = _task(session, task_id, caller), self._house.clock.now()
+        if store.change_task(session, task_id, {"state": "CANCELLED", "finished_at": now}):
+            session.refresh(row)
+            if row.user != caller.user:
+                whose, service = {"user": row.user}, self._house.service.name
+                audit.append(session, caller, "task.cancel", task_id, whose, now=now, service=service)
+        return _shown(row)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -128,24 +128,69 @@ class Tasks:
         if row is None or row.payload is None:
             return
         correlation_id.set(row.correlation_id)
-        body, who = RoutedPrompt.model_validate(row.payload["body"]), row.payload["who"]
+        answering = self._under_way[task_id] = asyncio.timeout(None)  # before it is said to run: see `cancel`
+        try:
+            async with answering:
+                change = await self._come_of(row, row.payload)
+        except TimeoutError:
+            if not answering.expired():
+                raise
+            return  # it was cancelled, and its row says so
+        finally:
+            self._under_way.pop(task_id, None)
+        if change is not None:
+            await self._ended(task_id, **change)
+
+    async def _come_of(self, row: SwitchQueueV2, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """What comes of a task, as its row will have it; None of one that was cancelled before it began."""
+        body, who = RoutedPrompt.model_validate(payload["body"]), payload["who"]
         caller = Caller(row.user, Role(who["role"]), who["token_id"], who["service"])
         started = {"state": "RUNNING", "started_at": self._house.clock.now(), "attempts": row.attempts + 1}
-        await self._house.db.writing(store.change_task, task_id, started)
+        if not await self._house.db.writing(store.change_task, row.id, started):
+            return None
         if row.attempts >= _MOST_ATTEMPTS:
-            await self._ended(task_id, "ERROR", error={"code": "gave_up", "detail": "Switch ended while it ran."})
-            return
+            return {"state": "ERROR", "error": {"code": "gave_up", "detail": "Switch ended while it ran."}}
         try:
-            heard, _ = await self._chats.routed(body, caller, "task", task_id)
+            heard, _ = await self._chats.routed(body, caller, "task", row.id)
         except VX11Error as error:
-            await self._ended(task_id, "ERROR", error=problem_body(error))
-            return
+            return {"state": "ERROR", "error": problem_body(error)}
         result = {"reply": heard.said.text, "latency_ms": heard.latency_ms, "decision": heard.trace.decision}
-        await self._ended(task_id, "DONE", result=result, provider=heard.provider, model=heard.model)
+        return {"state": "DONE", "result": result, "provider": heard.provider, "model": heard.model}
 
     async def _ended(self, task_id: str, state: str, **values: Any) -> None:
         change = {"state": state, "finished_at": self._house.clock.now(), **values}
         await self._house.db.writing(store.change_task, task_id, change)
+
+
+def _seen(session: Session, task_id: str, caller: Caller) -> TaskState:
+    return _shown(_task(session, task_id, caller))
+
+
+def _task(session: Session, task_id: str, caller: Caller) -> SwitchQueueV2:
+    row = store.task(session, task_id)
+    if row is None or (row.user != caller.user and caller.role is Role.USER):
+        raise NotFound(f"There is no task {task_id!r}.")
+    return row
+
+
+def _shown(row: SwitchQueueV2) -> TaskState:
+    result = row.result or {}
+    return TaskState(
+        task_queue_id=row.id,
+        status=row.state,  # type: ignore[arg-type]  # the table holds only what is written here
+        task_type=row.task_type,
+        source=row.source,
+        attempts=row.attempts,
+        enqueued_at=row.enqueued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        model=row.model,
+        provider=row.provider,
+        reply=result.get("reply"),
+        latency_ms=result.get("latency_ms"),
+        decision=result.get("decision"),
+        error=row.error,
+    )
 
 
 def _put(session: Session, row: SwitchQueueV2, ticket: TaskTicket, keep: Keep) -> None:

@@ -15,20 +15,22 @@ from config.contracts.prompts import (
     TaskState,
     TaskTicket,
 )
-from config.streaming import Streamed
+from config.streaming import Streamed, while_connected
 from switch.routes.rights import Chatter, TheFlows
 
 router = APIRouter(prefix="/switch", tags=["prompts"])
 
 
 @router.post("/chat", summary="A chat; streamed it gives OpenAI's chunks", response_model=SwitchChatAnswer)
-async def chat(body: SwitchChat, flows: TheFlows, caller: Chatter) -> SwitchChatAnswer | Response:
-    return Streamed(flows.chats.streamed(body, caller)) if body.stream else await flows.chats.chat(body, caller)
+async def chat(body: SwitchChat, request: Request, flows: TheFlows, caller: Chatter) -> SwitchChatAnswer | Response:
+    if body.stream:
+        return Streamed(flows.chats.streamed(body, caller))
+    return await while_connected(request.receive, flows.chats.chat(body, caller))
 
 
 @router.post("/route-v5", summary="A prompt, answered at once by whom Switch chooses")
-async def route(body: RoutedPrompt, flows: TheFlows, caller: Chatter) -> RoutedAnswer:
-    return await flows.chats.route(body, caller)
+async def route(body: RoutedPrompt, request: Request, flows: TheFlows, caller: Chatter) -> RoutedAnswer:
+    return await while_connected(request.receive, flows.chats.route(body, caller))
 
 
 @router.post(
@@ -46,6 +48,11 @@ async def show_task(task_id: str, flows: TheFlows, caller: Chatter) -> TaskState
     return await flows.tasks.show(task_id, caller)
 
 
+@router.post("/task/{task_id}/cancel", summary="End a task, waiting or being answered; one that is over stays as it is")
+async def cancel_task(task_id: str, flows: TheFlows, caller: Chatter) -> TaskState:
+    return await flows.tasks.cancel(task_id, caller)
+
+
 @router.post("/advice", summary="What a local model makes of an incident; says so when none can be asked")
-async def advice(body: AdviceRequest, flows: TheFlows, caller: Chatter) -> AdviceAnswer:
-    return await flows.chats.advice(body, caller)
+async def advice(body: AdviceRequest, request: Request, flows: TheFlows, caller: Chatter) -> AdviceAnswer:
+    return await while_connected(request.receive, flows.chats.advice(body, caller))

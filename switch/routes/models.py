@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 
 from config.contracts.serving import (
     ModelLoad,
@@ -14,6 +14,7 @@ from config.contracts.serving import (
     WarmupOrder,
     WarmupStatus,
 )
+from config.streaming import while_connected
 from switch.routes.rights import Operator, Reader, TheFlows
 
 router = APIRouter(prefix="/switch", tags=["models"])
@@ -24,11 +25,15 @@ async def served_models(flows: TheFlows, _caller: Reader) -> ServedModels:
     return await flows.models.served()
 
 
-@router.post("/models/{name}/load", summary="Have a model in memory")
+@router.post("/models/{name}/load", summary="Have a model in memory; who goes away waits for it no longer")
 async def load_model(
-    name: str, flows: TheFlows, _caller: Operator, order: Annotated[ModelLoad, Body(default_factory=ModelLoad)]
+    name: str,
+    request: Request,
+    flows: TheFlows,
+    _caller: Operator,
+    order: Annotated[ModelLoad, Body(default_factory=ModelLoad)],
 ) -> ServedModel:
-    return await flows.models.load(name, order)
+    return await while_connected(request.receive, flows.models.load(name, order))
 
 
 @router.post("/models/{name}/unload", summary="Give a model's memory back")

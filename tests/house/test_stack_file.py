@@ -39,7 +39,13 @@ def test_memory_is_reserved_and_limited_as_the_table_says(service: Service) -> N
     resources = DECLARED[service.name]["deploy"]["resources"]
     assert resources["reservations"] == {"memory": f"{service.memory_mb}M"}
     limit = service.limit_mb
-    assert resources.get("limits") == (None if limit is None else {"memory": f"{limit}M"})
+    assert resources.get("limits", {}).get("memory") == (None if limit is None else f"{limit}M")
+
+
+@every_service
+def test_processes_are_bounded_as_they_are_elsewhere(service: Service) -> None:
+    limits = DECLARED[service.name]["deploy"]["resources"].get("limits", {})
+    assert limits.get("pids") == COMPOSED[service.name].get("pids_limit")
 
 
 @every_service

@@ -17,7 +17,7 @@ from config.app import House, create_app
 from config.auth import Caller, Requires, Role, Scope
 from config.clients import IF_BEGUN
 from config.contracts.base import Page
-from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull
+from config.contracts.models import DownloadJob, LocalModel, ModelPatch, ModelPull, ScanOrder, ScanReport
 from config.contracts.plans import Risk, Status
 from config.contracts.serving import ServedModel, ServedModels
 from config.contracts.spawning import Job, JobDetail, Spawned, SpawnOrder
@@ -215,7 +215,20 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
         ledger.killed.append(job_id)
         return DownloadJob.model_validate(_download(job_id, "CANCELLED", ledger.begun_by))
 
+    _scans(router, house, ledger)
     return create_app(house, [router])
+
+
+def _scans(router: APIRouter, house: House, ledger: Ledger) -> None:
+    @router.post("/scan")
+    async def scan(request: Request, body: ScanOrder, caller: _ModelWriter) -> Response:
+        key = ledger.asked_for(request, "scan")
+
+        async def act() -> ScanReport:
+            ledger.effects[key] += 1
+            return ScanReport.model_validate({**_SCANNED, "known": ledger.effects.total()})
+
+        return await house.idempotency.once(request, caller, 200, act)
 
 
 def switch_room(house: House, ledger: Ledger) -> FastAPI:
@@ -245,9 +258,15 @@ class Peers(httpx.AsyncBaseTransport):
     """Calls to services that are given as apps reach these; what is left goes to `others`."""
 
     def __init__(self, apps: Mapping[str, FastAPI], others: httpx.AsyncBaseTransport) -> None:
-        self._apps = {FLEET[name].port: httpx.ASGITransport(app) for name, app in apps.items()}
+        self._apps: dict[int, httpx.AsyncBaseTransport] = {
+            FLEET[name].port: httpx.ASGITransport(app) for name, app in apps.items()
+        }
         self._others = others
         self.away: set[int] = set()
+
+    def reached_by(self, port: int, transport: httpx.AsyncBaseTransport) -> None:
+        """Have whoever listens on the port reached in another way."""
+        self._apps[port] = transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer as whoever listens on the port; nobody does on those that are `away`."""
@@ -284,6 +303,11 @@ _LIFE: dict[str, Any] = {"daughter_id": "d", "attempt_id": "a", "subtasks": []}
 _DETAIL: dict[str, Any] = {
     "code": None, "metadata": {}, "tool_allowlist": [], "daughters": [], "attempts": [], "ancestors": [],
     "subtasks": [], "children": [], "changed_files": None, "result": None, "output_tail": "hello\n",
+}  # fmt: skip
+
+_SCANNED: dict[str, Any] = {
+    "registered": [], "changed": [], "quarantined": [], "missing": [], "restored": [], "busy": [], "ignored": [],
+    "leftovers_removed": 0,
 }  # fmt: skip
 
 

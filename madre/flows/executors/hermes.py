@@ -94,12 +94,12 @@ class HermesActs:
         return {"model": name}
 
     async def scan(self, order: Order) -> Result:
-        """Look through the models folder."""
-        report = await self._hermes.scan(order.told(Scan).verify, order.caller)
+        """Look through the models folder; asked again with the step's key, it is the report of the same look."""
+        report = await self._hermes.scan(order.told(Scan).verify, order.caller, order.key)
         return report.model_dump(mode="json")
 
     async def discover(self, order: Order) -> Result:
-        """Look for models and programs; nothing is taken on."""
+        """Look for models and programs; nothing is taken on, so a look more after a death leaves nothing else."""
         found = await self._hermes.discover(order.told(Discover).query, order.caller)
         tiers = [
             {"tier": tier.tier, "state": tier.state, "found": [item.key for item in tier.items[:_SHOWN]]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from config.contracts.prompts import TaskState
-from config.errors import ModelFailed, VX11Error, error_class
+from config.errors import ModelFailed, NotFound, VX11Error, error_class
 from madre.actions.models import Ask, LoadModel, OneModel, SetMode
 from madre.clients import Switch
 from madre.flows.executors.order import Executor, Executors, Order, Result, until
 from madre.undo import CHANGED
-
-_ENDED = ("DONE", "ERROR", "CANCELLED")
 
 
 class SwitchActs:
@@ -25,7 +25,7 @@ class SwitchActs:
         return {
             "models.load": Executor(self.load, needs=awake, stop=self.stop_load),
             "models.unload": Executor(self.unload, needs=awake),
-            "switch.ask": Executor(self.ask, needs=awake),
+            "switch.ask": Executor(self.ask, needs=awake, stop=self.stop_asking),
             "switch.set_mode": Executor(self.set_mode, needs=awake),
         }
 
@@ -51,15 +51,31 @@ class SwitchActs:
         return {"model": model.name, "stage": model.stage, CHANGED: was_there}
 
     async def ask(self, order: Order) -> Result:
-        """Have a prompt answered: as a task with the step's key, so that asked again it is the same one."""
+        """Have a prompt answered: as a task with the step's key, so that asked again it is the same one.
+
+        It goes on when madre ends, because her next life waits for the answer; only `stop_asking` ends it.
+        """
         told = order.told(Ask)
-        ticket = await self._switch.put_task(told.prompt, told.model, order.caller, order.key)
-        task = await until(
-            order, lambda: self._switch.task(ticket.task_queue_id, order.caller), lambda task: task.status in _ENDED
-        )
+        task_id = order.noted.get("task_id")
+        if task_id is None:
+            ticket = await self._switch.put_task(told.prompt, told.model, order.caller, order.key)
+            task_id = ticket.task_queue_id
+            await order.note(task_id=task_id)
+        task = await until(order, lambda: self._switch.task(task_id, order.caller), _is_over)
         if task.status != "DONE":
             raise _failure(task)
         return {"reply": task.reply, "model": task.model, "provider": task.provider, "decision": task.decision}
+
+    async def stop_asking(self, order: Order) -> Result:
+        """End the task that nobody will read; where none has a name here, switch says whether there is one."""
+        told, task_id = order.told(Ask), order.noted.get("task_id")
+        if task_id is None:
+            begun = await self._switch.begun_task(told.prompt, told.model, order.caller, order.key)
+            task_id = None if begun is None else begun.task_queue_id
+        if task_id is not None:
+            with suppress(NotFound):  # it was over for so long that its row is gone
+                await self._switch.cancel_task(task_id, order.caller)
+        return {}
 
     async def set_mode(self, order: Order) -> Result:
         """Set the engine mode, or have the load decide again."""
@@ -75,6 +91,10 @@ class SwitchActs:
     async def _is_loaded(self, name: str, order: Order) -> bool:
         served = await self._switch.models(order.caller)
         return any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
+
+
+def _is_over(task: TaskState) -> bool:
+    return task.status not in ("QUEUED", "RUNNING")
 
 
 def _failure(task: TaskState) -> VX11Error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -70,9 +71,12 @@ class SystemActs:
         }
 
     async def maintenance(self, order: Order) -> Result:
-        """Check the database; where told to, retain and back up."""
+        """Check the database; where told to, retain and back up, after a death once more as of the same moment."""
         body = wire.Maintenance(apply=order.told(Maintenance).apply)
-        report = await self._power.upkeep.maintain(body, order.caller)
+        if body.apply and "at" not in order.noted:
+            await order.note(at=self._house.clock.now().isoformat())
+        at = datetime.fromisoformat(order.noted["at"]) if body.apply else None
+        report = await self._power.upkeep.maintain(body, order.caller, at)
         return report.model_dump(mode="json")
 
     async def sanity(self, order: Order) -> Result:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from config.db_schema import AuditLog
 from config.settings import HermesSettings
 from tests.support.gguf import gguf_bytes, sha256
 from tests.support.hermes import Hermes, hermes_in
@@ -89,6 +90,18 @@ async def test_files_and_programs_are_planned_then_applied(tmp_path: Path) -> No
         assert {one["name"]: one["error"] for one in done} == {"new": None, "copilot": None}
         assert await hermes.names() == ["new"]
         assert items(await discovered(hermes, "local", "cli")) == {}
+
+
+async def test_two_looks_leave_what_one_leaves_and_that_is_nothing(tmp_path: Path) -> None:
+    async with hermes_in(tmp_path) as hermes:
+        keep(tmp_path / "data/home", ".cache/llama.cpp/good.gguf")
+        (hermes.models / "new.gguf").write_bytes(OTHER)
+        files = hermes.files()
+        first, second = await discovered(hermes), await discovered(hermes)
+        assert (first["digest"], list(items(first))) == (second["digest"], list(items(second)))
+        assert (hermes.files(), await hermes.names(), hermes.events("")) == (files, [], [])
+        with hermes.house.db.read() as session:
+            assert session.query(AuditLog).count() == 0
 
 
 async def test_a_stale_plan_is_refused_with_the_difference(tmp_path: Path) -> None:

@@ -57,6 +57,28 @@ async def test_a_scan_registers_what_is_new_and_puts_aside_what_is_broken(tmp_pa
         assert (again["known"], again["registered"], again["quarantined"]) == (3, [], [])
 
 
+async def test_asked_again_with_its_key_a_scan_is_the_same_one(tmp_path: Path) -> None:
+    async with hermes_in(tmp_path) as hermes:
+        lay(hermes, "m.gguf")
+        key = {"idempotency-key": "plan-1:1"}
+        first, second = [await hermes.client.post("/hermes/scan", json={}, headers=key) for _ in range(2)]
+        assert [found["name"] for found in second.json()["registered"]] == ["m"]
+        assert (first.status_code, first.json()) == (200, second.json())
+        with hermes.house.db.read() as session:
+            assert [row.action for row in session.query(AuditLog)] == ["model.scan"]
+
+
+async def test_two_scans_leave_what_one_leaves(tmp_path: Path) -> None:
+    async with hermes_in(tmp_path) as hermes:
+        lay(hermes, "m.gguf")
+        lay(hermes, "cut.gguf", MODEL[:-10])
+        left = []
+        for _ in range(2):
+            await scan(hermes, verify=True)
+            left.append((await hermes.names(), hermes.files(), [event.type for event in hermes.events("model.")]))
+        assert left[0] == left[1]
+
+
 async def test_two_refused_files_of_one_name_are_both_kept(tmp_path: Path) -> None:
     async with hermes_in(tmp_path) as hermes:
         for _ in range(2):

@@ -49,6 +49,7 @@ def test_what_leaves_something_behind_can_take_it_back(table: Executors) -> None
         "models.pull",
         "power.open_window",
         "service.start",
+        "switch.ask",
         "task.run_python",
         "task.run_shell",
     ]

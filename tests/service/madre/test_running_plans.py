@@ -16,6 +16,7 @@ import pytest
 from config.app import every
 from config.auth import Role
 from config.contracts.plans import Risk, Status
+from config.errors import Conflict
 from config.services import FLEET
 from madre.adapters.durable import Durable, own_url
 from madre.plan import Plan
@@ -359,6 +360,24 @@ async def test_an_absent_room_says_so(world: World) -> None:
     plan = await world.run(running_plan(("audio.analyze", {"path": "a.wav"})))
     assert plan.error is not None
     assert plan.error.code == "service_absent"
+
+
+async def test_what_could_not_be_taken_back_is_not_tried_again_of_a_plan_that_is_over(world: World) -> None:
+    """The runner may find a plan once more that came to its end between two of its looks."""
+    world.ledger.enabled["m"] = False
+    failing = running_plan(("models.enable", {"model": "m"}), ("models.enable", {"model": "unknown"}))
+
+    def refuses(what: str, _key: str) -> None:
+        if what == "patch" and world.ledger.enabled["m"]:
+            raise Conflict("not now")
+
+    world.ledger.moment = refuses
+    ended = await world.run(failing)
+    assert (ended.status, ended.step(1).undone_at) == (Status.ERROR, None)
+    world.ledger.moment = lambda _what, _key: None
+    work = world.runner._work
+    assert await asyncio.to_thread(work.begin, ended.plan_id) == []
+    assert await asyncio.to_thread(work.to_undo, ended.plan_id) == []
 
 
 async def test_plans_run_side_by_side(world: World) -> None:
