@@ -7,7 +7,6 @@ once, what an earlier step did was taken back once, no later step began, and no 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from config.contracts.plans import Status
 from madre.plan import Plan
-from tests.support.lives import Madre, madre_in
+from tests.support.lives import Madre, commits, madre_in
 from tests.support.plans import events_of, keep, kept, running_plan
 
 _FOR_EVER = 1_000_000  # looks
@@ -66,7 +65,7 @@ async def die_before_each_commit_of_a_cancel(
 ) -> tuple[int, int]:
     """One plan for each commit from its cancel on; how often madre died before the cancel was kept, and after."""
     before = after = 0
-    for commit in itertools.count(1):
+    for commit in commits():
         plan = await under_way(mortal, draw_up, fact, commit)
         mortal.counts_now()
         canceling = asyncio.ensure_future(cancel(mortal, plan))

@@ -1,4 +1,4 @@
-"""kill -9 of madre at every boundary between the POST that confirms a plan and the plan's end, and right after its answer.
+"""kill -9 of madre at every boundary from the POST that confirms a plan to the plan's end, and right after its answer.
 
 However she is killed: the token is used and the next life runs the plan, once, or it is unused and can be used again.
 """
@@ -6,7 +6,6 @@ However she is killed: the token is used and the next life runs the plan, once, 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from sqlalchemy import select
 from config.contracts.plans import Status
 from config.db_schema.kernel import AuditLog
 from config.db_schema.madre import ConfirmationRow
-from tests.support.lives import Madre, madre_in
+from tests.support.lives import Madre, commits, madre_in
 from tests.support.plans import events_of, kept
 
 
@@ -81,7 +80,7 @@ async def used_or_usable(mortal: Madre, plan_id: str, token: str) -> bool:
 async def test_killed_before_every_commit_from_a_confirmation_on(tmp_path: Path) -> None:
     unused = used = 0
     async with madre_in(tmp_path) as mortal:
-        for commit in itertools.count(1):
+        for commit in commits():
             await mortal.be_born(commit, later=True)
             plan_id, token = await drawn_up(mortal)
             mortal.counts_now()

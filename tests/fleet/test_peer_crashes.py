@@ -11,9 +11,7 @@ import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -58,7 +56,9 @@ async def spawner(madre: Madre, folder: Path) -> AsyncIterator[Mortal]:
 
 
 def daughter(code: str, max_retries: int) -> Plan:
-    return running_plan(("task.run_python", {"code": code, "max_retries": max_retries}), ("comm.notify", {"message": "x"}))
+    return running_plan(
+        ("task.run_python", {"code": code, "max_retries": max_retries}), ("comm.notify", {"message": "x"})
+    )
 
 
 def jobs_of(madre: Madre, plan: Plan) -> list[DaughterTask]:
@@ -130,7 +130,10 @@ async def test_a_peer_killed_before_every_commit_of_what_a_step_asks_of_it(
         spawner.counts_now()
         await asyncio.to_thread(keep, madre.db, plan)
         await madre.be_born()
-        dying, ending = asyncio.ensure_future(spawner.dead()), asyncio.ensure_future(madre.comes_to_an_end(plan.plan_id))
+        dying, ending = (
+            asyncio.ensure_future(spawner.dead()),
+            asyncio.ensure_future(madre.comes_to_an_end(plan.plan_id)),
+        )
         await asyncio.wait({dying, ending}, return_when=asyncio.FIRST_COMPLETED)
         died = dying.done()
         if died:
@@ -154,10 +157,8 @@ async def test_a_peer_killed_before_every_commit_of_what_a_step_asks_of_it(
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("both", [False, True], ids=["madre lives", "madre too"])
 @pytest.mark.parametrize("max_retries", [0, 1])
-async def test_a_peer_killed_while_a_daughter_runs(
-    madre: Madre, spawner: Mortal, both: bool, max_retries: int
-) -> None:
-    """With a try left the next spawner makes it, and the plan has its result; without one the plan says what happened."""
+async def test_a_peer_killed_while_a_daughter_runs(madre: Madre, spawner: Mortal, both: bool, max_retries: int) -> None:
+    """With a try left the next spawner makes it, and the plan has its result; without one the plan says why."""
     plan = daughter(ONCE, max_retries)
     await begun(madre, spawner, plan)
     first = await tried(madre, plan)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,14 @@ from tests.support.ports import free_port_offset
 from tests.support.server import served
 
 ROOT = Path(__file__).resolve().parents[2]
+STRIDE = 2 if databases.on_postgres() else 1  # a life there takes longer to begin; DBOS and madre commit the same
 _PLAN_SEC = 60.0
 _NO_LATER_USE = httpx.Limits(max_keepalive_connections=0)  # a connection ends with the life that it was made to
+
+
+def commits() -> Iterator[int]:
+    """The commits before which a life is to end, one life after the other."""
+    return itertools.count(1, STRIDE)
 
 
 @dataclass

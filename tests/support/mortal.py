@@ -1,4 +1,4 @@
-"""A service as something to be killed: a process that is forked ready to run for each life, and says how each one ended.
+"""A service as something to be killed: a process that is forked ready for each life, and says how each one ended.
 
     python -m tests.support.mortal <madre|spawner> <folder> <port offset>
 

@@ -86,8 +86,8 @@ def _step(number: int, name: str, arguments: Mapping[str, Any]) -> Step:
 class Ledger:
     """What peers were asked, and what they did: `effects` by the key that asked for it.
 
-    `moment` is called by name ("spawn", "spawned", "look", "kill") while a peer is in the middle of something. While there is a
-    `silence`, nobody is answered whom a peer has done something for.
+    `moment` is called by name ("spawn", "spawned", "look", "kill") while a peer is in the middle of something. While
+    there is a `silence`, nobody is answered whom a peer has done something for.
     """
 
     effects: Counter[str] = field(default_factory=Counter)
