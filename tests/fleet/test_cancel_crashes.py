@@ -124,7 +124,7 @@ async def test_killed_before_every_commit_from_a_cancel_on(tmp_path: Path) -> No
         )
     print("kills before and after the cancel was kept:", kills)
     assert all(before >= 1 for before, _ in kills), kills
-    assert all(after >= 3 for _, after in kills), kills
+    assert all(after >= 2 for _, after in kills), kills
 
 
 @pytest.mark.timeout(300)

@@ -95,7 +95,7 @@ async def test_killed_before_every_commit_from_a_confirmation_on(tmp_path: Path)
                 break
     print("kills with the token unused, and used:", unused, used)
     assert unused >= 1
-    assert used >= 4
+    assert used >= 3
 
 
 @pytest.mark.timeout(200)

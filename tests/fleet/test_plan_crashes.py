@@ -85,7 +85,7 @@ async def die_before_each_commit(
 
 @pytest.mark.timeout(600)
 async def test_killed_before_every_commit_of_a_plan(tmp_path: Path) -> None:
-    """Of one that is done, and of one that fails and is taken back; her commits and DBOS's. PostgreSQL: every other."""
+    """Of one that is done, and of one that fails and is taken back; on PostgreSQL, every fourth."""
     async with madre_in(tmp_path / "done") as one, madre_in(tmp_path / "undone") as other:
         other.ledger.enabled = {"smollm2": False}
         kills = await asyncio.gather(

@@ -31,7 +31,7 @@ from tests.support.ports import free_port_offset
 from tests.support.server import served
 
 ROOT = Path(__file__).resolve().parents[2]
-STRIDE = 2 if databases.on_postgres() else 1  # a life there takes longer to begin; DBOS and madre commit the same
+STRIDE = 4 if databases.on_postgres() else 1  # a life there takes longer to begin; what is committed is the same
 _PLAN_SEC = 60.0
 _NO_LATER_USE = httpx.Limits(max_keepalive_connections=0)  # a connection ends with the life that it was made to
 
