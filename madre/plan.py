@@ -170,8 +170,8 @@ def step_done(plan: Plan, number: int, result: Mapping[str, Any], now: datetime)
 
 
 def step_failed(plan: Plan, number: int, fault: Fault, now: datetime) -> Plan:
-    """A step did not; said again it changes nothing."""
-    return _with(plan, number, lambda step: _over(step, Status.ERROR, now, error=fault))
+    """A step did not; said again it changes nothing. What it noted stays: it says what may still go on elsewhere."""
+    return _with(plan, number, lambda step: _over(step, Status.ERROR, now, result=step.result, error=fault))
 
 
 def step_not_needed(plan: Plan, number: int, why: str, now: datetime) -> Plan:

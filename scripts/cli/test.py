@@ -35,6 +35,9 @@ _POSTGRES = (
     "tests/fleet/test_power.py",
     "tests/fleet/test_chat.py",
     "tests/fleet/test_hermes.py",
+    "tests/fleet/test_plan_crashes.py",
+    "tests/fleet/test_cancel_crashes.py",
+    "tests/fleet/test_confirm_crashes.py",
 )
 _PURE = frozenset({"unit", "house"})  # no process, no clock: what fails there fails again
 _MOST_UNSTEADY = 3

@@ -86,8 +86,8 @@ def _step(number: int, name: str, arguments: Mapping[str, Any]) -> Step:
 class Ledger:
     """What peers were asked, and what they did: `effects` by the key that asked for it.
 
-    `moment` is called by name ("spawn", "spawned", "look") while a peer is in the middle of something. While there is a
-    `silence`, nobody is answered whom a peer has done something for.
+    `moment` is called by name ("spawn", "spawned", "look", "kill") while a peer is in the middle of something. While
+    there is a `silence`, nobody is answered whom a peer has done something for.
     """
 
     effects: Counter[str] = field(default_factory=Counter)
@@ -156,6 +156,7 @@ def spawner_room(house: House, ledger: Ledger) -> FastAPI:
 
     @router.post("/spawner/jobs/{spawn_id}/kill")
     async def kill(spawn_id: str, caller: _JobWriter) -> Job:
+        ledger.moment("kill", spawn_id)
         ledger.killed.append(spawn_id)
         return Job.model_validate(_job(spawn_id, "KILLED"))
 
@@ -212,6 +213,7 @@ def hermes_room(house: House, ledger: Ledger) -> FastAPI:
 
     @router.post("/jobs/{job_id}/cancel")
     async def cancel(job_id: str, caller: _ModelWriter) -> DownloadJob:
+        ledger.moment("cancel", job_id)
         ledger.killed.append(job_id)
         return DownloadJob.model_validate(_download(job_id, "CANCELLED", ledger.begun_by))
 
