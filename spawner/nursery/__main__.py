@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -23,6 +24,7 @@ from spawner.nursery.warden import KILL, guard
 _READ_BYTES = 1 << 16
 _COUNT_FOR_SEC = 10.0
 _LEAVE_SEC = 15.0
+_TRIES = 2
 _QUIET_MS = 10  # without an order: longer than a daughter takes to begin
 
 
@@ -73,8 +75,7 @@ class Nursery:
         while True:
             ready = self._poll.poll(_QUIET_MS if self._wants_waiting else None)
             if not ready:
-                self._waiting, self._wants_waiting = self._fork(self._sample), False
-                order.read(self._sample)  # the fork has made our own pages ones that are copied when written to
+                self._fork_beforehand()
             for descriptor, _ in ready:
                 if descriptor != 0:
                     self._ended(descriptor)
@@ -122,23 +123,41 @@ class Nursery:
         take the processor that this daughter begins on."""
         number = _first_free({warden.number for warden in self._wardens.values() if warden.run})
         user = None if wanted.user is None else wanted.user + number
-        siblings = self._siblings() if user is None else 0
-        line = order.handed_on(line, user, siblings)
-        watched, waiting = self._waiting or self._fork()
-        if not _heard(waiting, line):  # one of them has just died: those that are new have not
-            self._let_go(watched)
-            watched, waiting = self._fork()
-            _heard(waiting, line)
+        try:
+            line = order.handed_on(line, user, self._siblings() if user is None else 0)
+            watched, waiting = self._hearing(line)
+        except OSError as error:  # as when there may be no more processes: others' daughters go on
+            detail = f"it could not be started: {error.strerror}"
+            os.write(1, order.ended(wanted.run, Verdict(Ending.REFUSED, detail=detail)))
+            return
         os.close(waiting.orders)
         begun = replace(waiting, run=wanted.run, number=number, folder=str(wanted.task.folder), orders=-1)
         self._wardens[watched] = begun
-        self._waiting, self._wants_waiting, self._sample = None, True, line
+        self._wants_waiting, self._sample = True, line
+
+    def _hearing(self, line: bytes) -> tuple[int, _Warden]:
+        """A pair that has heard the order: the one that waits, or a new one where there is none, or it has just died.
+        OSError where none can be had."""
+        for _ in range(_TRIES):
+            watched, waiting = self._waiting or self._fork()
+            self._waiting = None
+            if _heard(waiting, line):
+                return watched, waiting
+            self._let_go(watched)
+        raise ChildProcessError(errno.ECHILD, "what was forked for it died at once")
+
+    def _fork_beforehand(self) -> None:
+        """Have a pair wait; where none can be forked now, the next order sees to its own."""
+        self._wants_waiting = False
+        with contextlib.suppress(OSError):
+            self._waiting = self._fork(self._sample)
+            order.read(self._sample)  # the fork has made our own pages ones that are copied when written to
 
     def _dismiss(self) -> None:
         """Let the warden that waits go."""
         if self._waiting is not None:
             self._let_go(self._waiting[0])
-            self._waiting, self._wants_waiting = None, True
+            self._waiting = None
 
     def _let_go(self, watched: int) -> None:
         """Have a warden end that has nothing to guard."""
@@ -147,14 +166,15 @@ class Nursery:
         self._wardens[watched] = replace(warden, control=-1, orders=-1)
 
     def _fork(self, sample: bytes = b"") -> tuple[int, _Warden]:
-        hears, tells = os.pipe()
-        orders = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            self._be_warden(hears, tells, orders, sample)
-        os.close(hears)
-        os.close(orders[0])
-        watched = os.pidfd_open(pid)
+        """A new pair; OSError where there is no room for one."""
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            hears, tells = _pipe(theirs, ours)
+            orders = _pipe(theirs, ours)
+            pid = os.fork()
+            if pid == 0:
+                self._be_warden(hears, tells, orders, sample)
+            watched = os.pidfd_open(pid)
+            ours.pop_all()
         self._poll.register(watched, select.POLLIN)
         warden = self._wardens[watched] = _Warden("", pid, tells, orders[1])
         return watched, warden
@@ -183,7 +203,7 @@ class Nursery:
         status = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
         os.close(descriptor)
         if self._waiting and self._waiting[0] == descriptor:
-            self._waiting, self._wants_waiting = None, True
+            self._waiting = None  # the next order sees to its own: there may be no room for another
         if status is not None and status.si_status == 0:
             return
         end_strays(frozenset(other.pid for other in self._wardens.values()))
@@ -203,6 +223,14 @@ class Nursery:
             self._no_sandlock = sandlocked.available()
             self._dismiss()  # it was forked without it
         return self._no_sandlock
+
+
+def _pipe(reading: contextlib.ExitStack, writing: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe, whose ends these close."""
+    hears, tells = os.pipe()
+    reading.callback(os.close, hears)
+    writing.callback(os.close, tells)
+    return hears, tells
 
 
 def _heard(waiting: _Warden, line: bytes) -> bool:

@@ -38,7 +38,7 @@ def guard(control: int, orders: tuple[int, int], sample: bytes) -> None:
     `KILL`, or ends. `sample` is an order of before to get warm on, empty where there is no time for that.
     """
     kernel.adopt_orphans()
-    unborn = Unborn(orders, sample)
+    unborn = Unborn(control, orders, sample)
     if sample:
         _rehearse(sample)
     line, rest = _line(control)
@@ -78,13 +78,13 @@ def _rehearse(sample: bytes) -> None:
 class Unborn:
     """A daughter-to-be: forked beforehand, so that becoming one takes the least time. Ends when its parent does."""
 
-    def __init__(self, orders: tuple[int, int], sample: bytes) -> None:
+    def __init__(self, control: int, orders: tuple[int, int], sample: bytes) -> None:
         self.output, says = os.pipe()
         hears, self._orders = orders
         self._birth, tells = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            for descriptor in (self._orders, self.output, self._birth):
+            for descriptor in (control, self._orders, self.output, self._birth):  # so that who dies is missed at once
                 os.close(descriptor)
             _be_born(hears, says, tells, sample)
         for descriptor in (says, hears, tells):
