@@ -19,6 +19,7 @@ meaning over any number of hops.
     ├── MethodNotAllowed 405 method_not_allowed
     ├── Conflict 409 conflict
     │   ├── NotEnoughMemory 409 not_enough_memory       the arithmetic is in the detail
+    │   ├── StillAtWork 409 still_at_work               the first request with this Idempotency-Key
     │   ├── ConfirmationRefused 409 confirmation_refused  the token was used, is too old, or is another plan's
     │   └── StalePlan 409 stale_plan                    what the plan was made against has changed: `changes[]`
     ├── TooLarge 413 too_large
@@ -136,6 +137,10 @@ class Conflict(VX11Error, status=409, code="conflict", title="Conflict"):
 
 class NotEnoughMemory(Conflict, status=409, code="not_enough_memory", title="Not enough memory"):
     """What would run does not fit the budget; the arithmetic is in the detail."""
+
+
+class StillAtWork(Conflict, status=409, code="still_at_work", title="Still at work"):
+    """The first request with this Idempotency-Key has no answer yet, and its service says that it lives."""
 
 
 class ConfirmationRefused(Conflict, status=409, code="confirmation_refused", title="Confirmation refused"):

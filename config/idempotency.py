@@ -1,20 +1,26 @@
 """`Idempotency-Key` on POSTs that start something: the same key gives the same answer for 24 hours.
 
 Shape after the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422,
-the same key while the first is still at work is 409. A key belongs to a caller and a path. Failures of
+the same key while the first is still at work is 409 `still_at_work`. A key belongs to a caller and a path. Failures of
 ours (5xx) are not kept, so that a retry can succeed. Nor are credentials: what was shown once is `[redacted]` in the
 answer that comes again.
 
 Whoever sent a request and died before its answer may want to end what it began, and must not begin it by asking. With
 `X-VX11-If-Begun: 1` a keyed request begins nothing: it gets the answer of the one before it, or 404; then the key is
 given up, and a request that is late, or still at work, begins nothing with it either (409).
+
+Whoever claimed a key says so anew while it is at work, however long that takes; a claim that nobody has renewed for
+half a minute died with its process, and the key is free. That is all a death needs: a service that starts drops no
+claims, because a row does not tell whose it is, and those of a life that still ends, or of its replicas, are alive.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fastapi import Request
@@ -28,23 +34,38 @@ from config.clients import IF_BEGUN
 from config.clock import Clock
 from config.db import Database
 from config.db_schema.kernel import IdempotencyKey
-from config.errors import Conflict, Invalid, NotFound
+from config.errors import Conflict, Invalid, NotFound, StillAtWork, VX11Error
 from config.logs import redacted
 
 KEPT_FOR = timedelta(hours=24)
 Keep = Callable[[Session, BaseModel], None]
 _MAX_KEY = 255
-_ABANDONED_AFTER = timedelta(minutes=5)  # a first request that never wrote its answer died with its process
+_RENEWED_EVERY_SEC = 5.0
+_ABANDONED_AFTER = timedelta(seconds=30)  # a claim that missed so many renewals died with its process
 _GIVEN_UP = 410  # of a key that nothing was begun with, and nothing will be
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claim:
-    """The right to do what a key stands for. It is lost to whoever takes the key over, or gives it up."""
+    """The right to do what a key stands for. It is lost to whoever takes the key over, or gives it up.
+
+    It is known by the moment of its row, which is that of its last renewal: one of `moments`.
+    """
 
     digest: str
     status: int
-    made_at: datetime
+    moments: set[datetime] = field(default_factory=set)
+
+    def make(self, session: Session, body: str, clock: Clock) -> IdempotencyKey | None:
+        """The finished row of the key, or None once it is claimed; Conflict where that cannot be."""
+        return claimed(session, self.digest, body, self._moment(clock))
+
+    def renew(self, session: Session, clock: Clock) -> None:
+        """The request is still at work."""
+        row = self._row(session)
+        if row is not None:
+            row.created_at = self._moment(clock)
 
     def keep(self, session: Session, answer: BaseModel) -> None:
         """Keep the answer; Conflict where the claim was lost, so that the unit of work which makes the effect fails."""
@@ -53,24 +74,37 @@ class _Claim:
 
     def keep_late(self, session: Session, answer: BaseModel) -> bool:
         """Keep the answer of an effect that is made already; whether the claim was not lost, nor the answer kept."""
-        row = session.get(IdempotencyKey, self.digest)
-        if row is None or row.answer is not None or row.created_at != self.made_at:
+        row = self._row(session)
+        if row is None:
             return False
         row.status, row.answer, row.media_type = self.status, redacted(answer.model_dump_json()), "application/json"
         return True
 
     def free(self, session: Session) -> None:
         """Let the key be claimed again, unless an answer was kept."""
-        mine = (IdempotencyKey.key_sha256 == self.digest, IdempotencyKey.created_at == self.made_at)
-        session.execute(delete(IdempotencyKey).where(*mine, IdempotencyKey.answer.is_(None)))
+        row = self._row(session)
+        if row is not None:
+            session.delete(row)
+
+    def _moment(self, clock: Clock) -> datetime:
+        """Now, when it is written: a unit of work may have waited for its turn."""
+        now = clock.now()
+        self.moments.add(now)
+        return now
+
+    def _row(self, session: Session) -> IdempotencyKey | None:
+        """The key's row as long as it is unanswered, and this claim's."""
+        row = session.get(IdempotencyKey, self.digest)
+        return row if row is not None and row.answer is None and row.created_at in self.moments else None
 
 
 class Idempotency:
-    """Gives the stored answer of a keyed request, or makes and stores it."""
+    """Gives the stored answer of a keyed request, or makes and stores it; claims are renewed every so many seconds."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, *, renewed_every_sec: float = _RENEWED_EVERY_SEC) -> None:
         self._db = database
         self._clock = clock
+        self._renewed_every_sec = renewed_every_sec
 
     async def once(
         self, request: Request, caller: Caller, status: int, act: Callable[[], Awaitable[BaseModel]]
@@ -78,7 +112,7 @@ class Idempotency:
         """The answer of `act` as JSON with `status`; with a key, `act` runs once in 24 hours.
 
         Errors of `act` pass through and free the key. A process that is killed between the effect and the keeping of
-        its answer leaves a key that is free again after five minutes.
+        its answer leaves a key that is free again after half a minute.
         """
         return await self._once(request, caller, status, lambda _keep: act(), is_atomic=False)
 
@@ -110,20 +144,35 @@ class Idempotency:
         body = hashlib.sha256(f"{request.url.query}\n".encode() + await request.body()).hexdigest()
         if if_begun:
             return await self._begun(digest, body, status, is_atomic=is_atomic)
-        claim = _Claim(digest, status, self._clock.now())
-        stored = await self._db.writing(claimed, digest, body, claim.made_at)
+        claim = _Claim(digest, status)
+        stored = await self._db.writing(claim.make, body, self._clock)
         if stored is not None:
             return _json(stored.answer or "", stored.status or status)
         return await self._act(claim, act)
 
     async def _act(self, claim: _Claim, act: Callable[[Keep], Awaitable[BaseModel]]) -> Response:
+        renewing = asyncio.create_task(self._renewing(claim))
         try:
-            answer = await act(claim.keep)
+            answer = await self._made(claim, act)
+            await self._db.writing(claim.keep_late, answer)
+        finally:
+            renewing.cancel()
+        return _json(answer.model_dump_json(), claim.status)
+
+    async def _made(self, claim: _Claim, act: Callable[[Keep], Awaitable[BaseModel]]) -> BaseModel:
+        try:
+            return await act(claim.keep)
         except BaseException:
             await self._db.writing(claim.free)
             raise
-        await self._db.writing(claim.keep_late, answer)
-        return _json(answer.model_dump_json(), claim.status)
+
+    async def _renewing(self, claim: _Claim) -> None:
+        while True:
+            await asyncio.sleep(self._renewed_every_sec)
+            try:
+                await self._db.writing(claim.renew, self._clock)
+            except VX11Error as error:  # a busy database: the next one is in time
+                _log.warning("the claim of an Idempotency-Key was not renewed: %s", error.detail)
 
     async def _begun(self, digest: str, body: str, status: int, *, is_atomic: bool) -> Response:
         row = await self._db.writing(given_up, digest, body, self._clock.now(), is_atomic=is_atomic)
@@ -137,8 +186,8 @@ def _json(body: str, status: int) -> Response:
 
 
 def claimed(session: Session, digest: str, body: str, now: datetime) -> IdempotencyKey | None:
-    """The finished row of this key, or None once the key is claimed for whoever asks; Conflict while another has it,
-    and for a key that was given up."""
+    """The finished row of this key, or None once the key is claimed for whoever asks; StillAtWork while another has
+    it, Conflict for a key that was given up."""
     row = _row(session, digest, body, now)
     if row is not None and row.answer is not None:
         if row.status == _GIVEN_UP:
@@ -153,7 +202,7 @@ def given_up(session: Session, digest: str, body: str, now: datetime, *, is_atom
     """The finished row of this key, or None once it is sure that nothing was begun with it, nor will be.
 
     A first request that is at work loses its claim where its effect is made with its answer (`is_atomic`); any other
-    may have made it already, so it is waited for: Conflict.
+    may have made it already, so it is waited for: StillAtWork.
     """
     row = _row(session, digest, body, now)
     if row is not None and row.answer is not None:
@@ -174,7 +223,7 @@ def _row(session: Session, digest: str, body: str, now: datetime) -> Idempotency
 
 def _must_be_abandoned(row: IdempotencyKey | None, now: datetime) -> None:
     if row is not None and now - row.created_at < _ABANDONED_AFTER:
-        raise Conflict("The first request with this Idempotency-Key is still at work.", retry_after_sec=1)
+        raise StillAtWork("The first request with this Idempotency-Key is still at work.", retry_after_sec=1)
 
 
 def _put(

@@ -130,9 +130,9 @@ class Switch:
         )
 
     async def unload(self, name: str, caller: Caller) -> ServedModel:
-        """Give a model's memory back."""
+        """Give a model's memory back; Conflict while others use it or wait for it."""
         path = f"/switch/models/{quote(name, safe='')}/unload"
-        return await self._clients.peer("switch").post(path, answer=ServedModel, on_behalf=caller, timeout=Timeout.SLOW)
+        return await self._clients.peer("switch").post(path, answer=ServedModel, on_behalf=caller)
 
     async def chat(self, chat: SwitchChat, caller: Caller) -> SwitchChatAnswer:
         """Have a conversation answered."""

@@ -24,6 +24,7 @@ from switch.residence import Model, Stage, evict
 
 _OUTGROWN = 1.25  # of its reservation: what a worker may take before it is recycled
 _LONGEST_REST = 5  # doublings of the cool-down
+_BY_REQUEST = "unloaded by request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Lifecycle:
         refusal = self._refusal(model, need_mb, now)
         if refusal is not None:
             return [Refuse(ticket, refusal)]
+        model.unwanted = False
         if model.stage is Stage.READY and not model.drains and not self._must_yield(model, now):
             return self._grant(model, ticket, now)
         model.waiting.append(ticket)
@@ -117,7 +119,7 @@ class Lifecycle:
                 f"{name} needs {need_mb} MiB; {pinned_mb} of the budget of {budget_mb} MiB are pinned already.",
                 hint="Unpin another model first, or raise VX11_MODEL_MEMORY_MB.",
             )
-        model.pinned = True
+        model.pinned, model.unwanted = True, False
         if model.stage in (Stage.ASLEEP, Stage.STOPPING):
             self._line_up(model, need_mb)
         return self._refuse_what_fits_no_more() + self._make_room(now)
@@ -137,7 +139,7 @@ class Lifecycle:
 
     def gave_up(self, ticket: int, name: str, now: float) -> list[Effect]:
         """The holder of `ticket` went away before its turn, or at the moment of it; a load under way goes on,
-        for it is paid for."""
+        for it is paid for (`unload` drops it)."""
         model = self._models[name]
         if ticket in model.waiting:
             model.waiting.remove(ticket)
@@ -152,11 +154,12 @@ class Lifecycle:
         model.measured_mb = measured_mb or 0
         model.learnt_mb = max(model.learnt_mb, model.measured_mb)
         model.base_mb = model.reserved_mb
-        if not model.drains:
+        why = model.drains or (_BY_REQUEST if model.unwanted else "")
+        if not why:
             return self._admit(model, now) + self._make_room(now)
         if model.waiting:
             self._line_up(model, model.estimate_mb)
-        return [self._stop(model, model.drains), *self._make_room(now)]
+        return [self._stop(model, why), *self._make_room(now)]
 
     def measured(self, name: str, measured_mb: int, now: float) -> list[Effect]:
         """What a worker takes now. One that has outgrown its reservation ends when nobody uses it, and the next one
@@ -184,6 +187,7 @@ class Lifecycle:
         model = self._models[name]
         model.failures += 1
         model.stage, model.failure, model.drains, model.measured_mb = Stage.COOLING, reason, "", 0
+        model.unwanted = False
         model.users.clear()
         rest = self._limits.cooldown_sec * 2 ** min(model.failures - 1, _LONGEST_REST)
         model.cool_until = now + rest
@@ -220,10 +224,16 @@ class Lifecycle:
         self._expect(model)
         return self._make_room(now)
 
-    def unload(self, name: str) -> list[Effect]:
-        """An operator wants the memory back: an idle model stops now, a busy or pinned one is left."""
+    def unload(self, name: str) -> list[Effect] | None:
+        """An operator wants the memory back: an idle model stops now, one that loads for nobody when it has loaded.
+        None where it stays, because it is used, waited for or pinned."""
         model = self._models.get(name)
-        return [self._stop(model, "unloaded by request")] if model is not None and model.is_idle else []
+        if model is None or model.stage not in (Stage.LOADING, Stage.READY):
+            return []
+        if model.stage is Stage.LOADING and not model.waiting and not model.pinned:
+            model.unwanted = True
+            return []
+        return [self._stop(model, _BY_REQUEST)] if model.is_idle else None
 
     def tick(self, now: float) -> list[Effect]:
         """Idle models whose time is over go to sleep, those that have cooled down may be tried again, and pinned
@@ -372,5 +382,5 @@ class Lifecycle:
 
     @staticmethod
     def _stop(model: Model, why: str) -> Stop:
-        model.stage, model.drains = Stage.STOPPING, ""
+        model.stage, model.drains, model.unwanted = Stage.STOPPING, "", False
         return Stop(model.name, why)

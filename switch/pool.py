@@ -169,10 +169,10 @@ class Pool:
                 self._carry_out(self._lifecycle.drain(name, "removed or disabled", self._now()))
 
     def unload(self, name: str) -> bool:
-        """Stop an idle model now; False when it is busy, pinned or not loaded."""
+        """Have a model go: now, or once it has loaded for nobody; False where it stays, for it is in use or pinned."""
         effects = self._lifecycle.unload(name)
-        self._carry_out(effects)
-        return bool(effects)
+        self._carry_out(effects or [])
+        return effects is not None
 
     async def tick(self) -> None:
         """Let idle models go to sleep, and look after the others; called every second."""

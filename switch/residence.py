@@ -24,7 +24,8 @@ class Model:
 
     `need_mb` is what its worker starts with: `estimate_mb`, or what one was once measured at (`learnt_mb`).
     `measured_mb`, of the running worker, corrects the ledger; `base_mb` is what it reserved when it was ready.
-    `drains` says why its worker is to end as soon as nobody uses it; until then it takes no newcomers.
+    `drains` says why its worker is to end as soon as nobody uses it; until then it takes no newcomers. One that is
+    `unwanted` was to be unloaded while it loaded for nobody, and is when it has loaded, unless somebody comes before.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Model:
     pinned: bool = False
     ttl_sec: float | None = None
     drains: str = ""
+    unwanted: bool = False
     started_at: float = 0.0
     loaded_at: float = 0.0
     load_sec: float = 0.0

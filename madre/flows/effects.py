@@ -18,7 +18,7 @@ from typing import Any
 
 from config.app import House
 from config.contracts.plans import Fault
-from config.errors import Conflict, ModelFailed, PeerTimeout, Unavailable, VX11Error
+from config.errors import Conflict, ModelFailed, PeerTimeout, StillAtWork, Unavailable, VX11Error
 from config.logs import correlation_id
 from madre.flows.executors.order import Executor, Order, Outside, Result
 from madre.flows.plan_windows import PlanWindows
@@ -26,7 +26,8 @@ from madre.runner import Interrupted
 
 BUG = Fault(code="internal", detail="The action ended with an error of its own; the log has the rest.")
 _TRIES = 4  # in a row, of an effect whose peer cannot be had for the moment
-_STILL_AT_WORK_SEC = 330.0  # longer than a peer keeps a key whose first request never ended (config/idempotency.py)
+_IN_USE_SEC = 300.0  # so long a step waits for what others use
+_SURELY_AT_WORK_SEC = 35.0  # longer than a peer keeps a key whose first request died (config/idempotency.py)
 _PAUSE_SEC = 1.0
 _RESULT_MAX = 32_768
 _log = logging.getLogger(__name__)
@@ -127,17 +128,13 @@ class Effects:
 
     async def _tried(self, order: Order, act: Outside, needs: tuple[str, ...]) -> Outcome:
         """The effect, with what it needs awake held around it; tried again while a peer cannot be had."""
-        failing_since = 0.0
         while True:
             try:
                 async with self._windows.awake(order.plan_id, needs, order.caller):
                     order.is_begun = True
                     return Outcome(bounded(await act(order)))
             except VX11Error as error:
-                now = self._house.clock.monotonic()
-                failing_since = failing_since if order.failures else now
-                order.failures += 1
-                if not _may_pass(error, order.failures, now - failing_since):
+                if not _may_pass(error, order, self._house.clock.monotonic()):
                     return Outcome(fault=fault_of(error))
                 await asyncio.sleep(error.retry_after_sec or _PAUSE_SEC)
             except Exception:  # border: whatever an action's own code lets slip ends the step, not the runner
@@ -168,8 +165,21 @@ def bounded(result: Result) -> Result:
     return {**small, "left_out": sorted(set(result) - set(small)), "bytes": size}
 
 
-def _may_pass(error: VX11Error, failures: int, waited_sec: float) -> bool:
-    """Whether trying again may help: the peer is away for a moment, or the same key is still at work there."""
+def _may_pass(error: VX11Error, order: Order, now: float) -> bool:
+    """Whether trying again may help: the peer is away for a moment, or refuses for as long as something is at work."""
     if isinstance(error, Conflict):
-        return error.retry_after_sec is not None and waited_sec < _STILL_AT_WORK_SEC
-    return isinstance(error, Unavailable | PeerTimeout) and not isinstance(error, ModelFailed) and failures < _TRIES
+        return error.retry_after_sec is not None and _may_be_over(error, order.refused_for(now), order)
+    order.was_missed()
+    return isinstance(error, Unavailable | PeerTimeout) and not isinstance(error, ModelFailed) and order.misses < _TRIES
+
+
+def _may_be_over(refusal: Conflict, refused_sec: float, order: Order) -> bool:
+    """Whether a refusal may be over if it is waited for. Who refuses is not away, with one exception: the key of a
+    request that its peer died of is refused for a while, and must not make good the deaths that it is tried again with.
+
+    What the step itself asked for is waited for as long as the peer says that it is at work.
+    """
+    is_own = isinstance(refusal, StillAtWork)
+    if not is_own or refused_sec > _SURELY_AT_WORK_SEC:
+        order.misses = 0
+    return is_own or refused_sec < _IN_USE_SEC

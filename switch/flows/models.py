@@ -68,14 +68,15 @@ class Models:
         return await self._shown(name)
 
     async def unload(self, name: str) -> ServedModel:
-        """Give a model's memory back; Conflict while somebody uses it, or it is pinned."""
+        """Give a model's memory back, of one that loads for nobody when it has loaded; Conflict while somebody uses it
+        or waits for it, or it is pinned."""
         if not self._is_dealt_with(name):  # a model may be disabled, or gone, and still in memory
             await self._registry.named({"model": name})
-        stopping = self._pool.unload(name)
+        is_going = self._pool.unload(name)
         shown = await self._shown(name)
         if shown.pinned:
             raise Conflict(f"{name} is pinned.", hint=f"POST /switch/models/{name}/unpin first.")
-        if not stopping and shown.stage in ("ready", "loading"):
+        if not is_going:
             raise Conflict(f"{name} is in use.", hint="Try again when its requests are done.", retry_after_sec=5)
         return shown
 

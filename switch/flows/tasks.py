@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from config import audit
 from config.app import House
-from config.auth import Caller, Role
+from config.auth import Caller, Role, Scope
 from config.contracts.prompts import RoutedPrompt, TaskState, TaskTicket
 from config.db_schema import SwitchQueueV2, new_id
 from config.errors import NotFound, TooManyRequests, VX11Error
@@ -72,8 +72,11 @@ class Tasks:
         )
 
     async def show(self, task_id: str, caller: Caller) -> TaskState:
-        """How a task stands; NotFound for another user's."""
-        return await self._house.db.reading(_seen, task_id, caller)
+        """How a task stands; NotFound for another user's, unless the caller sees everybody's: then it is recorded."""
+        row = await self._house.db.reading(_task, task_id, caller)
+        if row.user != caller.user:
+            await self._house.db.writing(self._note, caller, "task.read", row)
+        return _shown(row)
 
     async def cancel(self, task_id: str, caller: Caller) -> TaskState:
         """End a task: it leaves the line, or its answer is cut short at once. One that is over stays as it is."""
@@ -84,13 +87,18 @@ class Tasks:
         return task
 
     def _cancelled(self, session: Session, task_id: str, caller: Caller) -> TaskState:
-        row, now = _task(session, task_id, caller), self._house.clock.now()
-        if store.change_task(session, task_id, {"state": "CANCELLED", "finished_at": now}):
-            session.refresh(row)
-            if row.user != caller.user:
-                whose, service = {"user": row.user}, self._house.service.name
-                audit.append(session, caller, "task.cancel", task_id, whose, now=now, service=service)
+        row = _task(session, task_id, caller)
+        change = {"state": "CANCELLED", "finished_at": self._house.clock.now()}
+        is_ended = store.change_task(session, task_id, change)
+        session.refresh(row)
+        if row.user != caller.user:
+            self._note(session, caller, "task.cancel" if is_ended else "task.read", row)
         return _shown(row)
+
+    def _note(self, session: Session, caller: Caller, action: str, row: SwitchQueueV2) -> None:
+        """Record what was done with, or seen of, another's task: it holds what a model said to them."""
+        whose, service = {"owner": row.user, "override": True}, self._house.service.name
+        audit.append(session, caller, action, row.id, whose, now=self._house.clock.now(), service=service)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -162,13 +170,10 @@ class Tasks:
         await self._house.db.writing(store.change_task, task_id, change)
 
 
-def _seen(session: Session, task_id: str, caller: Caller) -> TaskState:
-    return _shown(_task(session, task_id, caller))
-
-
 def _task(session: Session, task_id: str, caller: Caller) -> SwitchQueueV2:
+    """The caller's task, or anybody's for who may see all jobs; a task is one of them, as a daughter or a plan is."""
     row = store.task(session, task_id)
-    if row is None or (row.user != caller.user and caller.role is Role.USER):
+    if row is None or (row.user != caller.user and not caller.may(Scope.JOBS_ALL)):
         raise NotFound(f"There is no task {task_id!r}.")
     return row
 

@@ -36,7 +36,7 @@ async def load_model(
     return await while_connected(request.receive, flows.models.load(name, order))
 
 
-@router.post("/models/{name}/unload", summary="Give a model's memory back")
+@router.post("/models/{name}/unload", summary="Give a model's memory back; 409 while others use it or wait for it")
 async def unload_model(name: str, flows: TheFlows, _caller: Operator) -> ServedModel:
     return await flows.models.unload(name)
 

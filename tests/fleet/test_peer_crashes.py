@@ -72,11 +72,11 @@ def attempts_of(madre: Madre, job: DaughterTask) -> list[DaughterAttempt]:
         return list(session.scalars(of_job.order_by(DaughterAttempt.number)))
 
 
-def five_minutes_pass(madre: Madre) -> None:
+def half_a_minute_passes(madre: Madre) -> None:
     """For keys whose first request died with its process: so long they are not given to another one."""
     unanswered = update(IdempotencyKey).where(IdempotencyKey.answer.is_(None))
     with madre.db.write() as session:
-        session.execute(unanswered.values(created_at=SystemClock().now() - timedelta(minutes=5)))
+        session.execute(unanswered.values(created_at=SystemClock().now() - timedelta(seconds=30)))
 
 
 async def gone(attempts: list[DaughterAttempt]) -> None:
@@ -139,7 +139,7 @@ async def test_a_peer_killed_before_every_commit_of_what_a_step_asks_of_it(
         if died:
             if both:
                 await madre.die()
-            await asyncio.to_thread(five_minutes_pass, madre)
+            await asyncio.to_thread(half_a_minute_passes, madre)
             await spawner.be_born()
             if both:
                 await madre.be_born()

@@ -26,8 +26,8 @@ class Order:
     `attempt` counts from 1; a later one follows a death in the middle of the one before, and finds in `noted` what that
     one had noted of itself. An executor that has started something which goes on without it notes that at once.
 
-    `is_begun` is whether anything of it may have been done, by this life or an earlier one; `failures` are the times in
-    a row that a peer could not be had.
+    `is_begun` is whether anything of it may have been done, by this life or an earlier one; `misses` are the times in
+    a row that a peer could not be had, `refused_since` is when it began to say that something is in the way.
     """
 
     plan_id: str
@@ -41,7 +41,8 @@ class Order:
     noted: Result = field(default_factory=dict)
     keep: Note | None = None
     is_begun: bool = True
-    failures: int = 0
+    misses: int = 0
+    refused_since: float | None = None
 
     async def note(self, **facts: Any) -> None:
         """Have these facts survive a death, from now on."""
@@ -52,7 +53,16 @@ class Order:
 
     def got_on(self) -> None:
         """It came further: what failed before that counts no more, an effect may take hours."""
-        self.failures = 0
+        self.misses, self.refused_since = 0, None
+
+    def was_missed(self) -> None:
+        """A peer could not be had once more; what it refused before counts no more."""
+        self.misses, self.refused_since = self.misses + 1, None
+
+    def refused_for(self, now: float) -> float:
+        """The seconds since a peer that could be had began to refuse."""
+        self.refused_since = now if self.refused_since is None else self.refused_since
+        return now - self.refused_since
 
     def told(self, kind: type[T]) -> T:
         """The arguments, as the action's own type."""

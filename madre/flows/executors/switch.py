@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from config.contracts.prompts import TaskState
-from config.errors import ModelFailed, NotFound, VX11Error, error_class
+from config.errors import Conflict, ModelFailed, NotFound, VX11Error, error_class
 from madre.actions.models import Ask, LoadModel, OneModel, SetMode
 from madre.clients import Switch
 from madre.flows.executors.order import Executor, Executors, Order, Result, until
 from madre.undo import CHANGED
+
+_IN_MEMORY = ("loading", "ready")
+_GONE_IS_NOTICED_SEC = (0.0, 0.2, 0.8)  # when Switch may have heard that the step waits for its load no longer
 
 
 class SwitchActs:
@@ -37,11 +41,26 @@ class SwitchActs:
         return {"model": model.name, "stage": model.stage, "reserved_mb": model.reserved_mb, CHANGED: not was_there}
 
     async def stop_load(self, order: Order) -> Result:
-        """Give back the memory of a model that was not loaded before; one that still loads first comes to its end."""
+        """Have Switch drop a model that was not loaded before. Nobody is waited for: one that still loads goes when it
+        has loaded, and what others use or wait for is theirs, and goes when it was idle for long enough.
+        """
         name = order.told(LoadModel).model
-        if order.noted.get("before") is False and await self._is_loaded(name, order):
-            await self._switch.unload(name, order.caller)
+        if order.noted.get("before") is False:
+            for pause_sec in _GONE_IS_NOTICED_SEC:
+                await asyncio.sleep(pause_sec)
+                if await self._is_dropped(name, order):
+                    break
         return {}
+
+    async def _is_dropped(self, name: str, order: Order) -> bool:
+        """Whether a model was given back, or is others'; who waits for a load may still be the step itself."""
+        stage = await self._stage(name, order)
+        if stage in _IN_MEMORY:
+            try:
+                await self._switch.unload(name, order.caller)
+            except Conflict:
+                return stage == "ready"
+        return True
 
     async def unload(self, order: Order) -> Result:
         """Give a model's memory back."""
@@ -85,12 +104,12 @@ class SwitchActs:
     async def _was_loaded(self, name: str, order: Order) -> bool:
         """Whether the model was in memory before the step; kept, because afterwards nobody can tell."""
         if "before" not in order.noted:
-            await order.note(before=await self._is_loaded(name, order))
+            await order.note(before=await self._stage(name, order) in _IN_MEMORY)
         return bool(order.noted["before"])
 
-    async def _is_loaded(self, name: str, order: Order) -> bool:
+    async def _stage(self, name: str, order: Order) -> str | None:
         served = await self._switch.models(order.caller)
-        return any(model.name == name and model.stage in ("loading", "ready") for model in served.models)
+        return next((model.stage for model in served.models if model.name == name), None)
 
 
 def _is_over(task: TaskState) -> bool:

@@ -175,3 +175,47 @@ async def test_a_load_that_waits_for_memory_waits_no_more(tmp_path: Path) -> Non
         assert (await busy).status_code == 200
         assert (await switch.complete("c")).status_code == 200
         assert switch.starts("b") == 0
+
+
+LOAD = ("models.load", {"model": "b"})
+
+
+async def test_a_load_under_way_is_dropped_and_the_cancel_waits_for_no_end_of_it(tmp_path: Path) -> None:
+    plan = running_plan(LOAD)
+    async with a_switch(tmp_path) as switch, madre_of(tmp_path, switch) as two:
+        switch.plan("b", {"until": "loaded"})
+        await two.world.start(plan)
+        await switch.until("b", lambda model: bool(model["stage"] == "loading" and model["waiting"] == 1))
+        await two.cancelled(plan)
+        assert (await switch.model("b"))["stage"] == "loading"
+        switch.let("loaded")
+        await switch.at_stage("b", "asleep")
+
+
+async def test_a_load_that_others_wait_for_is_theirs(tmp_path: Path) -> None:
+    plan = running_plan(LOAD)
+    async with a_switch(tmp_path) as switch, madre_of(tmp_path, switch) as two:
+        switch.plan("b", {"until": "loaded"})
+        await two.world.start(plan)
+        await switch.until("b", lambda model: bool(model["stage"] == "loading" and model["waiting"] == 1))
+        other = asyncio.ensure_future(switch.complete("b"))
+        await switch.until("b", lambda model: bool(model["waiting"] == 2))
+        ended = await two.cancelled(plan)
+        assert "may_go_on" not in (ended.step(1).result or {})
+        switch.let("loaded")
+        assert (await other).status_code == 200
+        assert (await switch.model("b"))["stage"] == "ready"
+
+
+async def test_a_load_whose_model_others_use_by_now_is_left_to_them(tmp_path: Path) -> None:
+    """Madre died while it loaded, and comes back to a cancelled plan."""
+    begun = with_step(running_plan(LOAD), 1, status=Status.RUNNING, attempts=1, result={"before": False})
+    async with a_switch(tmp_path) as switch, madre_of(tmp_path, switch) as two:
+        switch.plan("b", {"holds": "let"})
+        busy = asyncio.ensure_future(switch.complete("b", stream=True))
+        await switch.logged("b", "request")
+        ended = await two.world.run(replace(begun, cancel_asked_at=NOW))
+        assert (ended.status, ended.step(1).result) == (Status.CANCELLED, {"before": False})
+        switch.let("let")
+        assert (await busy).status_code == 200
+        assert (await switch.model("b"))["stage"] == "ready"

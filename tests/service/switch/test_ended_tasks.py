@@ -106,19 +106,46 @@ async def test_it_stays_cancelled_in_the_next_life(tmp_path: Path) -> None:
         assert (await status(room, task), len(room.log("a", "request"))) == ("CANCELLED", 1)
 
 
+def signed(room: Room, user: str, role: Role) -> dict[str, Any]:
+    return {"headers": {"x-vx11-token": room.house.auth.sign(Caller(user, role, "t"))}}
+
+
+def acts(room: Room) -> list[tuple[str, str, str, dict[str, Any]]]:
+    return [(row.user, row.action, row.target, row.detail) for row in room.rows(AuditLog)]
+
+
 async def test_anothers_is_404_and_what_an_operator_ends_is_on_record(room: Room) -> None:
-    ann: dict[str, Any] = {"headers": room.token(Role.USER)}
-    bob: dict[str, Any] = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("bob", Role.USER, "t"))}}
-    boss: dict[str, Any] = {"headers": {"x-vx11-token": room.house.auth.sign(Caller("boss", Role.OPERATOR, "t"))}}
+    ann, bob, boss = (signed(room, *who) for who in (("ann", Role.USER), ("bob", Role.USER), ("boss", Role.OPERATOR)))
     task = await put(room, **ann)
     path = f"/switch/task/{task}/cancel"
     assert (await room.client.post(path, **bob)).status_code == 404
     assert (await room.client.post("/switch/task/task-0/cancel", **ann)).status_code == 404
-    assert await status(room, task) in ("QUEUED", "RUNNING")
+    assert (await room.client.get(f"/switch/task/{task}", **ann)).json()["status"] in ("QUEUED", "RUNNING")
+    assert acts(room) == []
     assert (await room.client.post(path, **boss)).json()["status"] == "CANCELLED"
+    over_anothers = {"owner": "ann", "override": True}
+    assert acts(room) == [("boss", "task.cancel", task, over_anothers)]
     assert (await room.client.post(path, **boss)).status_code == 200
-    assert [(row.user, row.action, row.target) for row in room.rows(AuditLog)] == [("boss", "task.cancel", task)]
+    assert acts(room)[1:] == [("boss", "task.read", task, over_anothers)], "nothing was ended, but it was shown"
     own = await put(room, **ann)
     assert (await room.client.post(f"/switch/task/{own}/cancel", **ann)).json()["status"] == "CANCELLED"
-    assert len(room.rows(AuditLog)) == 1
+    assert len(room.rows(AuditLog)) == 2
     assert len(room.rows(SwitchQueueV2)) == 2
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN, Role.SYSTEM])
+async def test_who_looks_at_anothers_is_on_record(room: Room, role: Role) -> None:
+    ann, bob, boss = signed(room, "ann", Role.USER), signed(room, "bob", Role.USER), signed(room, "boss", role)
+    task = await put(room, "b", **ann)
+    path = f"/switch/task/{task}"
+
+    async def shown() -> dict[str, Any]:
+        return dict((await room.client.get(path, **ann)).json())
+
+    assert (await eventually(shown, lambda seen: seen["status"] == "DONE"))["reply"] == "012"
+    assert (await room.client.get(path, **bob)).status_code == 404
+    assert acts(room) == [], "one's own is nobody's business, and there was nothing to see for the other"
+    assert (await room.client.get(path, **boss)).json()["reply"] == "012"
+    assert acts(room) == [("boss", "task.read", task, {"owner": "ann", "override": True})]
+    assert (await room.client.get("/switch/task/task-0", **boss)).status_code == 404
+    assert len(acts(room)) == 1

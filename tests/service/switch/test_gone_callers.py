@@ -65,3 +65,20 @@ async def test_a_load_that_nobody_waits_for_leaves_the_line(tmp_path: Path) -> N
         assert (await busy).status_code == 200
         assert (await room.client.post("/switch/models/c/load", json={})).status_code == 200
         assert room.starts("b") == 0
+
+
+async def test_a_load_that_nobody_waits_for_can_be_given_back_before_its_end(tmp_path: Path) -> None:
+    async with switch_in(tmp_path) as room:
+        room.plan("a", {"until": "loaded"})
+        loading = asked(room, "/switch/models/a/load", {})
+        await room.until("a", lambda model: bool(model["stage"] == "loading" and model["waiting"] == 1))
+        in_use = await room.client.post("/switch/models/a/unload")
+        assert (in_use.status_code, in_use.json()["code"]) == (409, "conflict")
+        await gone(loading)
+        await room.until("a", lambda model: bool(model["waiting"] == 0))
+        given_back = await room.client.post("/switch/models/a/unload")
+        assert (given_back.status_code, given_back.json()["stage"]) == (200, "loading")
+        room.let("loaded")
+        await room.at_stage("a", "asleep")
+        assert [event["why"] for event in room.events("model.unloaded")] == ["unloaded by request"]
+        assert (await room.complete("a")).status_code == 200

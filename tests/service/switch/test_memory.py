@@ -87,7 +87,8 @@ async def test_unloading_takes_an_idle_model_and_leaves_a_busy_one(room: Room) -
     room.let("more")
     await busy
     stopping = await room.client.post("/switch/models/a/unload")
-    assert (stopping.status_code, stopping.json()["stage"]) == (200, "stopping")
+    assert stopping.status_code == 200
+    assert stopping.json()["stage"] in ("stopping", "asleep"), "it may be gone before it is told of"
     await room.at_stage("a", "asleep")
     [start] = room.log("a", "start")
     await gone(start["pid"])

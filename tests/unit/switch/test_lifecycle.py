@@ -63,7 +63,7 @@ def test_a_pinned_model_stays() -> None:
     ready(life, "b", 60, 0)
     life.pin("a", 30, 0)
     assert life.wanted(1, "c", 70, 1) == [Stop("b", "memory needed")]
-    assert life.unload("a") == []
+    assert life.unload("a") is None
     life.stopped("b", 2)
     assert life.tick(10_000) == []
 
@@ -372,11 +372,56 @@ def test_unloading_by_hand_takes_an_idle_model_and_leaves_a_busy_one() -> None:
     life = Lifecycle(LIMITS)
     assert life.unload("a") == []
     life.wanted(1, "a", 60, 0)
-    assert life.unload("a") == []
+    assert life.unload("a") is None
     life.loaded("a", 1)
-    assert life.unload("a") == []
+    assert life.unload("a") is None
     life.released(1, "a", 2)
     assert life.unload("a") == [Stop("a", "unloaded by request")]
+    assert life.unload("a") == []
+
+
+def loading_for_nobody(life: Lifecycle) -> None:
+    """A model loads, and who wanted it is gone; its memory is asked for."""
+    life.wanted(1, "a", 60, 0)
+    life.gave_up(1, "a", 0)
+    assert life.unload("a") == []
+
+
+def test_unloaded_by_hand_while_it_loads_for_nobody_it_goes_when_it_has_loaded() -> None:
+    life = Lifecycle(LIMITS)
+    loading_for_nobody(life)
+    assert life.wanted(2, "b", 60, 1) == []
+    assert life.loaded("a", 2) == [Stop("a", "unloaded by request")]
+    assert life.stopped("a", 3) == [Start("b")]
+    life.loaded("b", 4)
+    assert life.released(2, "b", 5) == []
+    ready(life, "a", 30, 6)
+
+
+def test_whoever_comes_while_it_loads_has_it_after_all() -> None:
+    life = Lifecycle(LIMITS)
+    loading_for_nobody(life)
+    assert life.wanted(2, "a", 60, 1) == []
+    assert life.unload("a") is None
+    assert life.loaded("a", 2) == [Grant(2, "a")]
+    assert life.released(2, "a", 3) == []
+
+
+def test_one_that_is_pinned_while_it_loads_stays_after_all() -> None:
+    life = Lifecycle(LIMITS)
+    loading_for_nobody(life)
+    life.pin("a", 60, 1)
+    assert life.unload("a") is None
+    assert life.loaded("a", 2) == []
+
+
+def test_one_that_did_not_load_is_not_unloaded_by_an_old_request() -> None:
+    life = Lifecycle(LIMITS)
+    loading_for_nobody(life)
+    life.failed("a", "it would not", 1)
+    life.pin("a", 60, 2)
+    life.unpin("a", 3)
+    ready(life, "a", 60, 40)
 
 
 def test_whoever_comes_while_a_model_stops_gets_it_anew() -> None:

@@ -113,7 +113,10 @@ class Shell(RuleBasedStateMachine):
             self.carry_out(self.life.failed(name, "it would not", self.now))
         else:
             self.processes[name] = "ready"
-            self.carry_out(self.life.loaded(name, self.now, measured_mb))
+            effects = self.life.loaded(name, self.now, measured_mb)
+            is_wanted = name in self.waiting.values() or name in self.pinned
+            assert not (is_wanted and Stop(name, "unloaded by request") in effects), "somebody came after that request"
+            self.carry_out(effects)
 
     @precondition(lambda self: self.in_state("ready"))
     @rule(data=st.data(), rests=st.booleans())
@@ -132,10 +135,13 @@ class Shell(RuleBasedStateMachine):
         del self.processes[name]
         self.carry_out(self.life.stopped(name, self.now))
 
-    @precondition(lambda self: self.in_state("ready"))
+    @precondition(lambda self: self.in_state("ready") or self.in_state("loading"))
     @rule(name=st.sampled_from("abcd"))
     def unload(self, name: str) -> None:
-        self.carry_out(self.life.unload(name))
+        effects = self.life.unload(name)
+        if effects is None:
+            assert name in (*self.using.values(), *self.waiting.values(), *self.pinned), "nobody is in the way"
+        self.carry_out(effects or [])
 
     @rule(seconds=st.sampled_from([1, 31, 31, 301]))
     def pass_time(self, seconds: int) -> None:
