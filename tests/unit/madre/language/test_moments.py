@@ -105,7 +105,7 @@ def carried(said: tuple[Clause, ...]) -> Iterator[tuple[Clause, Clause | None]]:
 def test_nothing_is_done_earlier_than_the_moment_before_it_without_a_plain_now() -> None:
     for text, said, reading in readings():
         for clause, carrier in carried(said):
-            when, before = at(reading, clause), carrier and at(reading, carrier)
+            when, before = at(reading, clause), at(reading, carrier) if carrier else None
             if when is None or clause.moment.is_now:
                 continue
             if clause.moment.least is not None:
