@@ -321,10 +321,10 @@ def _orders(reading: Reading) -> bool:
 
 
 def _no_order(reading: Reading) -> LaneMissing:
-    why = "it asks" if reading.is_question else "it is negated" if reading.is_negated else "it orders nothing known"
-    return LaneMissing(
-        f"Nothing is planned: {why}.", hint='Order it plainly, or name an action: VX11::DOMAIN action="…".'
-    )
+    said = "it is in doubt" if reading.withheld else "it orders nothing known"
+    why = "it asks" if reading.is_question else "it is negated" if reading.is_negated else said
+    told = " ".join([f"Nothing is planned: {why}.", *reading.warnings])
+    return LaneMissing(told, hint='Order it plainly, or name an action: VX11::DOMAIN action="…".')
 
 
 def _must_do_without(services: Sequence[str], intents: Iterable[Intent]) -> None:

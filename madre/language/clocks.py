@@ -56,6 +56,11 @@ def clock_at(tokens: Sequence[Token], i: int, *, prefixed: bool = False, after_d
     return _within(part, clock._replace(end=part.end)) if clock and part else clock
 
 
+def is_small_hour(late: time, hour: time) -> bool:
+    """Whether an hour said after a late one is past midnight: `tonight at 11 … and at 1`."""
+    return late.hour >= _LATE and hour.hour < _SMALL_HOURS
+
+
 def past_articles(tokens: Sequence[Token], i: int) -> int:
     """The place after up to three articles and prepositions."""
     articles = ("las", "la", "el", "the", "at", "a", "on")

@@ -35,13 +35,9 @@ _TIMES = frozenset(  # words that say when, and where they stay outside of a mom
     for table in (numerals.DAYS, numerals.WEEKDAYS, numerals.NAMED_TIMES, numerals.HALF_DAYS, numerals.UNITS)
     for word in table
     if len(word) > 2 and numerals.UNITS.get(word) != 1
-) | numerals.words(
-    """
-    later tonight weekend finde mes meses month months ano anos year years enero febrero marzo abril mayo junio julio
-    agosto septiembre octubre noviembre diciembre january february april june july august september october november
-    december
-    """
 )
+_TIMES |= numerals.MONTHS - numerals.words("may march")
+_TIMES |= numerals.words("later tonight weekend finde mes meses month months ano anos year years")
 _GREETING = frozenset(["buenos", "buenas", "buen", "good"])
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?.*|\d\d?/\d\d?(/\d{2,4})?")
 _KEPT = frozenset(["type", "enum", "const", "anyOf", "items", "properties", "required", "minItems", "maxItems"])

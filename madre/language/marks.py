@@ -57,7 +57,7 @@ REPEATING = words(
 UNKNOWABLE = REPEATING | words(  # what an act may hang on and nobody here can tell
     """
     cuando when whenever unless salvo_que a_menos_que hasta_que until_after mientras while en_cuanto as_soon_as tras
-    despues_de_que after before antes_de_que antes_de despues_de
+    despues_de_que after before antes_de_que antes_de antes_del despues_de despues_del
     """
 )
 EXCEPTIONS = words("menos excepto salvo except excepting excluding but_not other_than apart_from")

@@ -38,13 +38,15 @@ MEBIBYTES |= dict.fromkeys(words("gb gib giga gigas gigabyte gigabytes"), 1024.0
 
 AFTER, LASTING, UNTIL = words("en in dentro"), words("durante por for"), words("hasta until till til")
 LATER = frozenset([("despues",), ("later",), ("from", "now"), ("mas", "tarde"), ("desde", "ahora")])
+FROM_NOW = frozenset([("from", "now"), ("desde", "ahora")])
 AGO = words("hace ago")
+FROM_A_DAY = words("from after desde despues despues_de despues_del tras")  # `a week from friday`
 EACH = words("los todos cada every each")  # before a day of the week, of which there are many then
 DAYS = {"hoy": 0, "today": 0, "manana": 1, "tomorrow": 1}
 WEEKDAYS = _table(
     "lunes monday|martes tuesday|miercoles wednesday|jueves thursday|viernes friday|sabado saturday|domingo sunday"
 )
-BEFORE_WEEKDAYS = words("el este on the this coming next proximo siguiente")  # `el próximo lunes`, `this coming friday`
+BEFORE_WEEKDAYS = words("el este the this coming next proximo siguiente")  # `el próximo lunes`, `this coming friday`
 NEXT = words("next proximo siguiente")  # said on a Monday, `next monday` is not that day
 AFTER_WEEKDAYS = (("que", "viene"), ("proximo",), ("siguiente",))
 OF_NEXT_WEEK = tuple(
@@ -53,6 +55,21 @@ OF_NEXT_WEEK = tuple(
         *("de la semana que viene", "de la proxima semana", "de la semana proxima", "de la semana siguiente"),
         *("next week", "of next week"),
     )
+)
+VAGUE_DAYS = tuple(  # weeks and months have many days
+    tuple(said.split())
+    for said in (
+        *("next week", "next month", "next year", "the weekend", "this weekend"),
+        *("next weekend", "semana que viene", "semana proxima", "semana siguiente", "proxima semana"),
+        *("siguiente semana", "mes que viene", "proximo mes", "ano que viene", "proximo ano"),
+        *("fin de semana", "finde"),
+    )
+)
+MONTHS = words(
+    """
+    enero febrero marzo abril mayo junio julio agosto septiembre setiembre octubre noviembre diciembre january february
+    march april may june july august september october november december
+    """
 )
 WEEKDAYS_ALL = words("mondays tuesdays wednesdays thursdays fridays saturdays sundays sabados domingos")
 NAMED_TIMES = {"mediodia": time(12), "noon": time(12), "midday": time(12), "medianoche": time(0), "midnight": time(0)}
@@ -67,5 +84,6 @@ _TABLES = (SMALL, FRACTIONS, UNITS, MEBIBYTES, DAYS, WEEKDAYS, NAMED_TIMES, PART
 KNOWN: frozenset[str] = frozenset().union(
     *(table.keys() for table in _TABLES),
     *(HUNDRED, THOUSAND, ARTICLES, AND, COUPLE, AFTER, LASTING, UNTIL, AGO, EACH, WEEKDAYS_ALL, *LATER),
-    words("pasado proximo next punto past siguiente viene coming"),
+    words("pasado proximo next punto past siguiente viene coming weekend finde month mes year ano proxima"),
+    MONTHS,
 )

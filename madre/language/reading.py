@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +16,10 @@ from madre.language.intent import Intent, Reading
 from madre.language.moments import at_their_moments
 from madre.language.retraction import without_taken_back
 from madre.language.times import with_spans
+from madre.language.turns import due, in_turn
 from madre.language.words import Kind, Token, tokens_of
 
 LONGEST = 16_384  # characters; what is longer is not read as an order
-_NOW = datetime.min.replace(tzinfo=UTC)
 _NO_THINGS = frozenset([Heard.DURATION, Heard.UNTIL, Heard.FLAG, Heard.CHOICE, Heard.COUNT, Heard.MEMORY])
 _ALIKE = {Heard.SERVICE: Heard.SERVICES, Heard.SERVICES: Heard.SERVICE, Heard.FILE: Heard.FILES}  # all are lists
 
@@ -34,10 +34,11 @@ def read(text: str, *, now: datetime, services: Sequence[str]) -> Reading:
     if len(text) > LONGEST:
         return Reading(warnings=(f"longer than {LONGEST} characters: not read as an order",))
     tokens = with_spans(tokens_of(text, services), now)
-    understood = at_their_moments(without_taken_back(_understood(clauses_of(tokens, text), services, text)))
+    said = without_taken_back(_understood(clauses_of(tokens, text), services, text))
+    understood = in_turn(at_their_moments(said, now), now)
     clauses = [clause for clause, _ in understood]
     return Reading(
-        intents=_with_finders(_in_their_order(intent for clause, intent in understood if clause.may_act)),
+        intents=_with_finders((intent for clause, intent in understood if clause.may_act), now),
         is_question=any(clause.is_question for clause in clauses),
         is_negated=any(clause.is_negated for clause in clauses),
         warnings=_warnings(clauses, tokens),
@@ -129,17 +130,14 @@ def _pointed_at(heard: Mapping[Heard, Any]) -> dict[Heard, Any]:
     return found | {_ALIKE[how]: value for how, value in found.items() if how in _ALIKE}
 
 
-def _in_their_order(intents: Iterator[Intent]) -> list[Intent]:
-    """The intents as they follow each other: a plan's steps wait for the ones before them, so what is due first is
-    first; as they were said otherwise."""
-    return sorted(intents, key=lambda intent: intent.not_before or _NOW)
-
-
-def _with_finders(intents: Sequence[Intent]) -> tuple[Intent, ...]:
-    """Intents on a condition, after a step that can find it out: where none was asked for, one is added and says so."""
+def _with_finders(intents: Iterable[Intent], now: datetime) -> tuple[Intent, ...]:
+    """Intents on a condition, after a step that can find it out at their own moment: where none was asked for, one is
+    added and says so."""
     ordered: list[Intent] = []
     for intent in intents:
-        if intent.condition and not any(_finds(before, intent.condition) for before in ordered):
+        if intent.condition and not any(
+            due(before, now) == due(intent, now) and _finds(before, intent.condition) for before in ordered
+        ):
             finder = _FINDERS[intent.condition]
             ordered.append(
                 Intent(

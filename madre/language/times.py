@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from madre.language import dates
 from madre.language.clocks import Clock, clock_at, past_articles, word_at
 from madre.language.numerals import (
     AFTER,
@@ -20,6 +21,8 @@ from madre.language.numerals import (
     BEFORE_WEEKDAYS,
     DAYS,
     EACH,
+    FROM_A_DAY,
+    FROM_NOW,
     LASTING,
     LATER,
     NEXT,
@@ -33,6 +36,7 @@ from madre.language.quantities import duration_at
 from madre.language.words import Grain, Kind, Token
 
 _DAY = UNITS["day"]
+_SAY = "is no day that is known here: say 'tomorrow', one day of the next seven, or in how many days"
 
 
 class Moment(NamedTuple):
@@ -83,9 +87,11 @@ def _span_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int
     if word in UNTIL:
         return _until(tokens, i, now)
     if (word, word_at(tokens, i + 1), word_at(tokens, i + 2)) == ("de", "aqui", "a"):
-        return _later(tokens, i, i + 3, now)
+        return _later(tokens, i, i + 3, now, from_now=True)
     found = None
-    if word in AFTER:
+    if end := dates.unreckoned_at(tokens, i):
+        found = _span(tokens, i, end, doubt=_SAY)
+    elif word in AFTER:
         found = _later(tokens, i, i + 2 if word_at(tokens, i + 1) == "de" else i + 1, now)
     elif word in LASTING and (lasting := duration_at(tokens, past_articles(tokens, i + 1))):
         found = _span(tokens, i, lasting[1], seconds=lasting[0])
@@ -108,9 +114,11 @@ def _until(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] 
     return _span(tokens, i, moment.end, seconds=seconds, grain="until")
 
 
-def _later(tokens: Sequence[Token], i: int, start: int, now: datetime) -> tuple[Token, int] | None:
+def _later(
+    tokens: Sequence[Token], i: int, start: int, now: datetime, *, from_now: bool = False
+) -> tuple[Token, int] | None:
     lasting = duration_at(tokens, start)
-    return _from_now(tokens, i, lasting[1], lasting[0], now) if lasting else None
+    return _in_time(tokens, i, lasting[1], lasting[0], now, later=not from_now) if lasting else None
 
 
 def _lasting(tokens: Sequence[Token], i: int, found: tuple[float, int], now: datetime) -> tuple[Token, int]:
@@ -119,16 +127,24 @@ def _lasting(tokens: Sequence[Token], i: int, found: tuple[float, int], now: dat
     if following[0] in AGO:
         return _over(tokens, i, end + 1)
     for length in (1, 2):
-        if following[:length] in LATER:
-            return _from_now(tokens, i, end + length, seconds, now)
+        if following[:length] in LATER and not (length == 1 and following[1] in ("de", "del")):
+            later = following[:length] not in FROM_NOW
+            return _in_time(tokens, i, end + length, seconds, now, later=later)
+    if following[0] in FROM_A_DAY and (day := _moment_at(tokens, past_articles(tokens, end + 1), now, prefixed=True)):
+        return _span(tokens, i, day.end, doubt=_SAY)
     return _span(tokens, i, end, seconds=seconds)
 
 
-def _from_now(tokens: Sequence[Token], i: int, end: int, seconds: float, now: datetime) -> tuple[Token, int]:
+def _in_time(
+    tokens: Sequence[Token], i: int, end: int, seconds: float, now: datetime, *, later: bool
+) -> tuple[Token, int]:
     """A moment so much later; in days it is a day, whose hour may be said apart. Hours pass, whatever clocks do."""
     if seconds % _DAY == 0 and any(UNITS.get(token.word, 0) >= _DAY for token in tokens[i:end]):
-        return _span(tokens, i, end, moment=now + timedelta(seconds=seconds), grain="day")
-    return _span(tokens, i, end, moment=(now.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(now.tzinfo))
+        token, end = _span(tokens, i, end, moment=now + timedelta(seconds=seconds), grain="day")
+    else:
+        at = (now.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(now.tzinfo)
+        token, end = _span(tokens, i, end, moment=at, grain="hours")
+    return replace(token, later=later), end
 
 
 def _at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[Token, int] | None:
@@ -175,7 +191,8 @@ def _day_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int, b
 
 def _weekday_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, int] | None:
     """Days from today to the next such day, and the place after it: `el próximo lunes`, `friday next week`."""
-    j = next((j for j in range(i, i + 4) if word_at(tokens, j) not in BEFORE_WEEKDAYS), i)
+    begin = i + (word_at(tokens, i) == "on" and word_at(tokens, i + 1) in WEEKDAYS)  # no more: `turn it on this friday`
+    j = next((j for j in range(begin, begin + 4) if word_at(tokens, j) not in BEFORE_WEEKDAYS), i)
     if word_at(tokens, j) not in WEEKDAYS:
         return None
     day, said = WEEKDAYS[word_at(tokens, j)], {word_at(tokens, k) for k in range(i, j)}

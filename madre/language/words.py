@@ -61,14 +61,14 @@ class Kind(StrEnum):
     SPAN = "span"  # a duration or a moment
 
 
-Grain = Literal["", "day", "clock", "until"]
+Grain = Literal["", "day", "clock", "hours", "until"]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     """One piece of a text, `start` to `end`. `word` is how it is compared: lower case, no accents, mistypings mended
     (`mended` is then true). `it`: an ending says "it". `seconds` and `moment` are a span's, `grain` is what was said of
-    its moment, and `doubt` why it cannot be meant."""
+    its moment (`later`: how long after now, or after a moment before it), and `doubt` why it cannot be meant."""
 
     kind: Kind
     text: str
@@ -81,6 +81,7 @@ class Token:
     seconds: float | None = None
     moment: datetime | None = None
     grain: Grain = ""
+    later: bool = False
     doubt: str | None = None
 
     @property
@@ -92,7 +93,7 @@ class Token:
 def tokens_of(text: str, services: Sequence[str]) -> list[Token]:
     """The tokens of `text`, understood word by word."""
     pieces = list(_pieces(_APOSTROPHES.sub("'", text)))
-    understood = [_understood(token, tuple(services)) for token in _merged(pieces)]
+    understood = [_understood(token, tuple(services)) for token in _merged(pieces, services)]
     return _handed_on(understood, text)
 
 
@@ -128,14 +129,14 @@ def _word_or_name(match: re.Match[str]) -> Token:
     return Token(kind, said, word, match.start(), match.end())
 
 
-def _merged(tokens: list[Token]) -> Iterator[Token]:
+def _merged(tokens: list[Token], services: Sequence[str]) -> Iterator[Token]:
     """Phrases of several words become one token each, the longest first."""
     phrases = vocabulary().phrases
     i = 0
     while i < len(tokens):
         for length in range(min(_MOST_WORDS, len(tokens) - i), 1, -1):
             found = phrases.get(tuple(_bare(token) for token in tokens[i : i + length]))
-            if found and not _is_before_a_day(tokens, i + length):
+            if found and not (tokens[i].word in services and _is_before_a_day(tokens, i + length)):
                 first, last = tokens[i], tokens[i + length - 1]
                 said = " ".join(token.text for token in tokens[i : i + length])
                 yield Token(Kind.WORD, said, found, first.start, last.end)
@@ -148,7 +149,9 @@ def _merged(tokens: list[Token]) -> Iterator[Token]:
 
 def _is_before_a_day(tokens: Sequence[Token], end: int) -> bool:
     """Whether the `on` before `end` is that of `open switch on monday`, which is no `switch on`."""
-    return tokens[end - 1].word == "on" and end < len(tokens) and tokens[end].word in _WEEKDAYS
+    following = (token.word for token in tokens[end : end + _MOST_WORDS])
+    day = next((word for word in following if word not in numerals.BEFORE_WEEKDAYS), "")
+    return tokens[end - 1].word == "on" and day in _WEEKDAYS
 
 
 def _bare(token: Token) -> str:

@@ -32,10 +32,15 @@ class ManifestatorActs:
         return {"drift": page.items, "more": page.next_cursor is not None}
 
     async def plan(self, order: Order) -> Result:
-        """Draw up a patch for the drift as it is now: a plan may have waited since it was found."""
-        drift = await self._manifestator.drift(order.caller, _SHOWN)
-        if not drift.items:
+        """Draw up a patch for the drift as it is now: a plan may have waited since it was found.
+
+        What was found is kept before it is sent: after a death the same key must bring the same evidence.
+        """
+        if "drift" not in order.noted:
+            await order.note(**await self.drift(order))
+        found = order.noted
+        if not found["drift"]:
             raise Conflict("There is no drift, so there is nothing to patch.")
-        wish = PatchWish(drift_evidence=drift.items, scope=order.told(PatchPlan).scope)
+        wish = PatchWish(drift_evidence=found["drift"], scope=order.told(PatchPlan).scope)
         patch = await self._manifestator.patch_plan(wish, order.caller, order.key)
-        return {"patch": patch.model_dump(mode="json")}
+        return {"patch": patch.model_dump(mode="json"), "more": found["more"]}

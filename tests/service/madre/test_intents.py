@@ -125,8 +125,12 @@ async def test_a_guess_at_something_for_tomorrow_waits_for_tomorrow(tmp_path: Pa
         plan = (await madre.call("GET", f"plans/{guessed['plan_id']}")).json()
         at_eight = madre.house.clock.now().replace(hour=8, minute=0, second=0, microsecond=0) + timedelta(days=1)
         assert datetime.fromisoformat(plan["steps"][0]["not_before"]) == at_eight
-        lost = await madre.ask("exec", text="gemma ought to be around here next week", correlation_id="c-2")
+        lost = await madre.ask("exec", text="gemma ought to be around here in a few hours", correlation_id="c-2")
         assert (lost["error"]["code"], "it says when" in lost["error"]["detail"]) == ("lane_missing", True)
+        asked = len(madre.driver.heard)
+        lost = await madre.ask("exec", text="gemma ought to be around here next week", correlation_id="c-3")
+        assert "'next week' is no day that is known here" in lost["error"]["detail"]
+        assert (lost["plan_id"], len(madre.driver.heard)) == (None, asked), "what is in doubt is not guessed at"
 
 
 async def test_a_guess_names_only_what_its_caller_may_do(tmp_path: Path) -> None:

@@ -16,6 +16,10 @@ import pytest
 
 from config.services import FLEET
 from madre.actions import action_named
+from madre.actions.rooms import PatchPlan
+from madre.clients import Manifestator
+from madre.flows.executors.manifestator import ManifestatorActs
+from madre.flows.executors.order import Order
 from madre.lanes import BUILT_IN, Rule, by_name, lane_of
 from tests.support.clock import ManualClock
 from tests.support.eventually import eventually
@@ -168,3 +172,28 @@ async def test_what_was_begun_before_a_death_goes_on_after_it(tmp_path: Path) ->
         plan = await after.ended(drawn)
         assert (plan["status"], list(seen.patches)) == ("DONE", [f"{plan['plan_id']}:3"])
         assert [what for what, _ in seen.asked].count("scan") == 1
+
+
+async def test_after_a_death_the_same_key_brings_the_same_evidence(world: World) -> None:
+    """Another body under a key that is known would be refused."""
+    kept: list[dict[str, Any]] = []
+    acts = ManifestatorActs(Manifestator(world.madre.house.clients))
+
+    async def keep(noted: dict[str, Any]) -> None:
+        assert world.seen.patches == {}, "it is kept before it is sent"
+        kept.append(dict(noted))
+
+    def order(attempt: int, noted: dict[str, Any]) -> Order:
+        told = PatchPlan()
+        return Order(
+            "plan-1", 1, action_named("patch.plan"), told, OLGA, "plan-1:1", attempt, None, noted=noted, keep=keep
+        )
+
+    world.seen.drift = DRIFT
+    first = await acts.plan(order(1, {}))
+    sent = world.seen.patches["plan-1:1"]
+    world.seen.drift = [*DRIFT, {"path": "config/other.py", "was": "1a", "is": "2b"}]
+    again = await acts.plan(order(2, kept[-1]))
+    assert world.seen.patches == {"plan-1:1": sent}
+    assert again == first
+    assert (len(kept), first["more"]) == (1, False)

@@ -213,7 +213,9 @@ def test_scraps_come_to_nothing(text: str) -> None:
 
 def test_reading_takes_work_by_the_length_of_a_text_not_by_its_square() -> None:
     """Work is counted in calls, so that no time is measured."""
-    for part in ("a ", "a las ", "no ", ", ", "y no ", "veinte y ", "run python ", "abre switch y ", "gemma, ", "de "):
+    moments = ("abre switch mañana y ", "mañana carga gemma y ahora abre switch y ", "ciérralo a las 9 y ")
+    words = ("a ", "a las ", "no ", ", ", "y no ", "veinte y ", "run python ", "abre switch y ", "gemma, ", "de ")
+    for part in (*words, *moments):
         said(part * 100)  # tables are made, words are known
         assert calls(part * 400) < 2.5 * calls(part * 200), part
 

@@ -113,6 +113,13 @@ def test_spans_of_time(text: str, seconds: float) -> None:
         ("todos los sábados", "is more than once"),
         ("on Mondays", "is more than once"),
         ("every friday", "is more than once"),
+        ("a week from friday", "is no day that is known here"),
+        ("una semana después del lunes", "is no day that is known here"),
+        ("next week", "is no day that is known here"),
+        ("31 de diciembre", "is no day that is known here"),
+        ("december 31st", "is no day that is known here"),
+        ("en diciembre", "is no day that is known here"),
+        ("2026-12-31", "is no day that is known here"),
     ],
 )
 def test_what_cannot_be_meant_says_why(text: str, why: str) -> None:
@@ -120,6 +127,21 @@ def test_what_cannot_be_meant_says_why(text: str, why: str) -> None:
     assert doubted.doubt is not None
     assert doubted.doubt.startswith(f"{text!r} {why}")
     assert (doubted.moment, doubted.seconds) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "later"),
+    [
+        ("en 10 minutos", True),
+        ("10 minutos después", True),
+        ("two days later", True),
+        ("2 hours from now", False),
+        ("de aquí a 10 minutos", False),
+        ("a las 15:30", False),
+    ],
+)
+def test_what_is_later_than_something_said_is_told_from_what_is_from_now(text: str, later: bool) -> None:
+    assert span(text).later is later
 
 
 @pytest.mark.parametrize(
