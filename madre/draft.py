@@ -189,7 +189,7 @@ def _must_be_here(intents: Sequence[Intent], caller: Caller, ground: Ground) -> 
     if not away:
         return
     rooms = list(dict.fromkeys(action.owner for action in away))
-    told = "; ".join(f"{action.title} is {action.owner}'s to do" for action in dict.fromkeys(away))
+    told = "; ".join(f"'{action.title}' is {action.owner}'s to do" for action in dict.fromkeys(away))
     which = "a room" if len(rooms) == 1 else "rooms"
     raise ServiceAbsent(
         f"{told}: {which} that this build of VX11 does not hold.",

@@ -150,7 +150,7 @@ def test_all_rooms_that_are_missing_are_named_with_what_can_be_done_about_it() -
         plan_of(*watch, on=here)
     assert refused.value.extra == {"absent": ["hormiguero", "manifestator"]}
     assert "once it holds hormiguero and manifestator" in (refused.value.hint or "")
-    with pytest.raises(ServiceAbsent, match="Look for faults is hormiguero's to do: a room that") as refused:
+    with pytest.raises(ServiceAbsent, match="'Look for faults' is hormiguero's to do: a room that") as refused:
         plan_of(intent("power.state"), intent("scan.run"), on=here)
     assert (refused.value.hint or "").startswith("Order the rest without that")
     with pytest.raises(RoleRequired):  # nobody is told of rooms for what they may not do anyway
