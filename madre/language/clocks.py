@@ -72,6 +72,11 @@ def word_at(tokens: Sequence[Token], i: int) -> str:
     return tokens[i].word if 0 <= i < len(tokens) and tokens[i].kind is Kind.WORD else ""
 
 
+def phrase_at(tokens: Sequence[Token], i: int, phrases: Sequence[tuple[str, ...]]) -> int | None:
+    """The place after the first of these phrases that stands at `i`."""
+    return next((i + len(one) for one in phrases if all(word_at(tokens, i + k) == w for k, w in enumerate(one))), None)
+
+
 def _past_or_to(tokens: Sequence[Token], i: int, *, prefixed: bool) -> Clock | None:
     """`half past eight`, `a quarter to nine`, `ten past 8`; `ten to nine` needs its `at`."""
     i += word_at(tokens, i) == "a"

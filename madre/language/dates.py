@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from madre.language.clocks import clock_at, word_at
+from madre.language.clocks import clock_at, phrase_at, word_at
 from madre.language.numerals import MONTHS, UNITS, VAGUE_DAYS, WEEKDAYS
 from madre.language.words import Kind, Token
 
@@ -18,9 +18,8 @@ _BEFORE = ("el", "on", "the", "dia", "del")
 
 def unreckoned_at(tokens: Sequence[Token], i: int) -> int | None:
     """The place after such a day."""
-    for phrase in _VAGUE.get(word_at(tokens, i), ()):
-        if all(word_at(tokens, i + k) == word for k, word in enumerate(phrase)):
-            return i + len(phrase)
+    if end := phrase_at(tokens, i, _VAGUE.get(word_at(tokens, i), ())):
+        return end
     if word_at(tokens, i) in MONTHS:
         return i + 2 if _is_number(tokens, i + 1) else None
     if word_at(tokens, i) in ("en", "in") and word_at(tokens, i + 1) in MONTHS:

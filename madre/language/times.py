@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from madre.language import dates
-from madre.language.clocks import Clock, clock_at, past_articles, word_at
+from madre.language.clocks import Clock, clock_at, past_articles, phrase_at, word_at
 from madre.language.numerals import (
     AFTER,
     AFTER_WEEKDAYS,
@@ -196,16 +196,11 @@ def _weekday_at(tokens: Sequence[Token], i: int, now: datetime) -> tuple[int, in
     if word_at(tokens, j) not in WEEKDAYS:
         return None
     day, said = WEEKDAYS[word_at(tokens, j)], {word_at(tokens, k) for k in range(i, j)}
-    if end := _phrase_at(tokens, j + 1, OF_NEXT_WEEK):
+    if end := phrase_at(tokens, j + 1, OF_NEXT_WEEK):
         return 7 - now.weekday() + day, end
-    end = _phrase_at(tokens, j + 1, AFTER_WEEKDAYS)
+    end = phrase_at(tokens, j + 1, AFTER_WEEKDAYS)
     ahead = (day - now.weekday()) % 7
     return (7 if ahead == 0 and (end or said & NEXT) else ahead), end or j + 1
-
-
-def _phrase_at(tokens: Sequence[Token], i: int, phrases: Sequence[tuple[str, ...]]) -> int | None:
-    """The place after the first of these phrases that stands at `i`."""
-    return next((i + len(one) for one in phrases if all(word_at(tokens, i + k) == w for k, w in enumerate(one))), None)
 
 
 def _each_weekday_at(tokens: Sequence[Token], i: int) -> int | None:

@@ -9,7 +9,6 @@ import platform
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 
 from spawner.cage import FLOOD, Change, ChangedFile, Ending, Rung, Task, Verdict, argv_of
 from spawner.nursery.syscalls import ARCHITECTURES
-from tests.support.cages import KINDS, SMALL, Grounds, Kind, alive, bare, grounds, temptations
+from tests.support.cages import SMALL, Grounds, alive, bare, temptations
 from tests.support.escapes import ESCAPES, PROGRAM, told_file
 from tests.support.eventually import eventually
 from tests.support.small_disk import small_disk
@@ -40,17 +39,6 @@ if os.fork() == 0:
 os.wait()
 """
 STAY = "\nwhile True: time.sleep(60)"
-
-
-@pytest.fixture(params=KINDS, ids=str)
-async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
-    kind: Kind = request.param
-    if kind.missing:
-        pytest.skip(kind.missing)
-    with grounds(kind) as made:
-        yield made
-        await made.cage.close()
-        assert [pid for pid in made.pids if alive(pid)] == []
 
 
 async def test_escapes_are_refused(ground: Grounds) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,14 +32,6 @@ print("try", os.environ["VX11_ATTEMPT"], flush=True)
 if os.environ["VX11_ATTEMPT"] == "1":
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """pytest's own folders are closed to the users that daughters get."""
-    with tempfile.TemporaryDirectory(prefix="vx11-peers-", ignore_cleanup_errors=True) as made:
-        Path(made).chmod(0o755)
-        yield Path(made)
 
 
 @pytest.fixture

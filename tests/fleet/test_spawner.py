@@ -6,8 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,6 @@ print("try", os.environ["VX11_ATTEMPT"], flush=True)
 if os.environ["VX11_ATTEMPT"] == "1":
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """pytest's own folders are closed to the users that daughters get."""
-    with tempfile.TemporaryDirectory(prefix="vx11-spawner-", ignore_cleanup_errors=True) as made:
-        Path(made).chmod(0o755)
-        yield Path(made)
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
-
 from spawner.cage import Ending
-from tests.support.cages import KINDS, Grounds, Kind, alive, grounds
+from tests.support.cages import Grounds, alive
 from tests.support.eventually import eventually
 
 SOCKET = "import socket; socket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9)); print('made')"
@@ -25,16 +23,6 @@ while not os.path.exists('go'):
     time.sleep(0.01)
 print('went')
 """
-
-
-@pytest.fixture(params=KINDS, ids=str)
-async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Grounds]:
-    kind: Kind = request.param
-    if kind.missing:
-        pytest.skip(kind.missing)
-    with grounds(kind) as made:
-        yield made
-        await made.cage.close()
 
 
 async def test_a_daughter_who_dies_before_her_order_is_replaced(ground: Grounds) -> None:
